@@ -1,0 +1,111 @@
+# make help     what there is to make
+# MODE          release (default), asan, tsan or cover; their objects live side by side under build/ and never mix
+# V=1           shows the commands; WERROR=1 turns warnings into errors (lint and CI do, a user's newer compiler need not)
+
+VERSION := 0.1.0
+MODE    ?= release
+PREFIX  ?= /usr/local
+B       := build/$(MODE)
+BIN     := $(if $(filter release,$(MODE)),build/bin,$(B)/bin)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# --- compiler -------------------------------------------------------------------------------------------------------
+STD  := -std=c11
+WARN := -Wall -Wextra \
+	-Wshadow             `# a second variable of the same name hides a bug` \
+	-Wstrict-prototypes  `# f() takes anything` \
+	-Wmissing-prototypes `# what no header announces is static` \
+	-Wvla                `# the stack is not sized by input` \
+	-Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 \
+	-Wimplicit-fallthrough -Wcast-align \
+	-Wconversion -Wno-sign-conversion `# a number that silently loses bits is a wrong answer`
+WARN += $(if $(WERROR),-Werror)
+
+HARDEN    := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+F_release := -O2 -g $(HARDEN)
+F_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+F_tsan    := -O1 -g -fsanitize=thread
+F_cover   := -O0 -g --coverage
+L_release := -pie -Wl,-z,relro,-z,now
+L_asan    := -fsanitize=address,undefined
+L_tsan    := -fsanitize=thread
+L_cover   := --coverage
+$(if $(F_$(MODE)),,$(error MODE is release, asan, tsan or cover, not '$(MODE)'))
+
+PKGS  := rdkafka hiredis libpq libuv libzstd libxxhash
+CPPF  := -I. -I$(B)/gen -DLAMBDA_VERSION='"$(VERSION)"' $(shell pkg-config --cflags-only-I $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g')
+LIBS  := -Wl,--as-needed $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -lm
+BUILD_ID := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
+# --- what is made ---------------------------------------------------------------------------------------------------
+PROGRAMS := lambda-batch lambda-speed lambda-serving orders
+SRC_common := $(wildcard common/*.c common/kernel/*.c)
+SRC_lambda-batch   := $(wildcard batch/*.c)
+SRC_lambda-speed   := $(wildcard speed/*.c)
+SRC_lambda-serving := $(wildcard serving/*.c)
+SRC_orders         := $(wildcard tests/orders/*.c)
+UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+SRC_unit := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
+SQL := $(wildcard sql/*.sql sql/migrations/*.sql)
+
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+PARTS := $(foreach p,$(PROGRAMS),$(B)/$(p).a)
+ALL_OBJ := $(call obj,$(SRC_common) $(foreach p,$(PROGRAMS),$(SRC_$(p))) $(wildcard tests/unit/*.c))
+
+all: $(foreach p,$(PROGRAMS),$(if $(SRC_$(p)),$(BIN)/$(p)))
+
+$(B)/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STD) $(WARN) $(CPPF) $(F_$(MODE)) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(ALL_OBJ): $(B)/gen/embedded.h
+
+# SQL statements and the Redis functions are files that their own tools can run; the programs carry them inside.
+$(B)/gen/embedded.h $(B)/gen/embedded.c &: common/embed.sh $(SQL) common/handover.lua Makefile
+	$(call say,GEN,$(B)/gen/embedded.c)
+	$(Q)mkdir -p $(@D)
+	$(Q)sh common/embed.sh $(B)/gen common/handover.lua $(SQL)
+
+$(B)/gen/embedded.o: $(B)/gen/embedded.c
+	$(Q)$(CC) $(STD) $(CPPF) $(F_$(MODE)) $(CFLAGS) -c $< -o $@
+
+# the commit that a program was built from; its own file, so that a commit recompiles nothing else
+$(B)/gen/build_id.o: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)printf 'extern const char build_id[];\nconst char build_id[] = "%s";\n' '$(BUILD_ID)' >$(B)/gen/build_id.new
+	$(Q)if cmp -s $(B)/gen/build_id.new $(B)/gen/build_id.c && [ -e $@ ]; then rm $(B)/gen/build_id.new; \
+	    else mv $(B)/gen/build_id.new $(B)/gen/build_id.c && $(CC) $(STD) $(F_$(MODE)) -c $(B)/gen/build_id.c -o $@; fi
+FORCE:
+
+$(B)/common.a: $(call obj,$(SRC_common)) $(B)/gen/embedded.o $(B)/gen/build_id.o
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+# everything of a program but its main(), so that tests can link it
+define program
+$(B)/$(1).a: $(call obj,$(filter-out %/main.c,$(SRC_$(1))))
+	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
+$(BIN)/$(1): $(call obj,$(filter %/main.c,$(SRC_$(1)))) $(B)/$(1).a $(B)/common.a
+	$$(call say,LD,$$@)
+	$$(Q)mkdir -p $$(@D)
+	$$(Q)$$(CC) $$(F_$$(MODE)) $$(CFLAGS) $$(L_$$(MODE)) $$(LDFLAGS) $$^ -o $$@ $$(LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(call obj,$(SRC_unit)) $(PARTS) $(B)/common.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(F_$(MODE)) $(CFLAGS) $(L_$(MODE)) $(LDFLAGS) $^ -o $@ -lcmocka $(LIBS)
+.PRECIOUS: $(B)/tests/unit/%.o
+
+-include $(ALL_OBJ:.o=.d)
+
+clean: ## removes what was built; a running stack keeps its data
+	$(Q)rm -rf build/release build/asan build/tsan build/cover build/bin
+
+.PHONY: all clean FORCE

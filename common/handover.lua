@@ -1,0 +1,1 @@
+#!lua name=lambda_1
