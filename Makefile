@@ -14,14 +14,15 @@ BIN     := $(if $(filter release,$(MODE)),build/bin,$(B)/bin)
 
 # --- compiler -------------------------------------------------------------------------------------------------------
 STD  := -std=c11
-WARN := -Wall -Wextra \
-	-Wshadow             `# a second variable of the same name hides a bug` \
-	-Wstrict-prototypes  `# f() takes anything` \
-	-Wmissing-prototypes `# what no header announces is static` \
-	-Wvla                `# the stack is not sized by input` \
-	-Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 \
-	-Wimplicit-fallthrough -Wcast-align \
-	-Wconversion -Wno-sign-conversion `# a number that silently loses bits is a wrong answer`
+WARN := -Wall -Wextra -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wimplicit-fallthrough -Wcast-align
+# a second variable of the same name hides a bug
+WARN += -Wshadow
+# f() takes anything, and what no header announces is static
+WARN += -Wstrict-prototypes -Wmissing-prototypes
+# the stack is not sized by input
+WARN += -Wvla
+# a number that silently loses bits is a wrong answer
+WARN += -Wconversion -Wno-sign-conversion
 WARN += $(if $(WERROR),-Werror)
 
 HARDEN    := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2

@@ -36,7 +36,7 @@ int err_wrap(struct err *err, const char *format, ...)
 	vsnprintf(msg, sizeof(msg), format, ap);
 	va_end(ap);
 	len = strlen(msg);
-	snprintf(msg + len, sizeof(msg) - len, ": %s", err->msg);
+	snprintf(msg + len, sizeof(msg) - len, ": %.*s", (int)(sizeof(msg) - len), err->msg);
 	memcpy(err->msg, msg, sizeof(msg));
 	return -1;
 }
