@@ -19,7 +19,8 @@
 
 #define MUST_USE __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
-/* Releases a variable when its scope ends: SCOPED(thing_freep) struct thing *t = ...; the function takes &t. */
+/* Releases a variable when its scope ends: SCOPED(thing_freep) struct thing *t = ...; the function takes &t.
+ */
 #define SCOPED(release) __attribute__((cleanup(release)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 

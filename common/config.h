@@ -1,5 +1,6 @@
-/* Settings: one table (config.c) feeds parsing, range checks, --help and the start-up dump. A flag wins over its LAMBDA_*
- * variable, which wins over the default. After config_load() it is a const struct config * for everybody. */
+/* Settings: one table (config.c) feeds parsing, range checks, --help and the start-up dump. A flag wins over
+ * its LAMBDA_* variable, which wins over the default. After config_load() it is a const struct config * for
+ * everybody. */
 #ifndef COMMON_CONFIG_H
 #define COMMON_CONFIG_H
 
@@ -11,12 +12,12 @@ enum config_program { CONFIG_BATCH = 1, CONFIG_SPEED = 2, CONFIG_SERVING = 4, CO
 
 struct config {
 	enum config_program program;
-	const char *brokers;       /* Kafka bootstrap servers */
+	const char *brokers; /* Kafka bootstrap servers */
 	const char *topic;
-	const char *name;          /* prefixes Redis keys, consumer group and side topics */
-	const char *postgres;      /* libpq URI; may hold a password: log config_redacted() of it, never this */
-	const char *redis;         /* redis://[[user]:password@]host:port[/db] */
-	const char *time_zone;     /* IANA name, of the business day */
+	const char *name; /* prefixes Redis keys, consumer group and side topics */
+	const char *postgres; /* libpq URI; may hold a password: log config_redacted() of it, never this */
+	const char *redis; /* redis://[[user]:password@]host:port[/db] */
+	const char *time_zone; /* IANA name, of the business day */
 	const char *log_level;
 	const char **kafka_properties; /* NAME=VALUE, from -X; n of them */
 	size_t n_kafka_properties;
@@ -27,36 +28,36 @@ struct config {
 	/* batch and speed */
 	int64_t rollback_keep_ms;
 	/* batch */
-	int64_t memory_bytes;      /* for the search for duplicates; beyond it spills to spill_dir */
+	int64_t memory_bytes; /* for the search for duplicates; beyond it spills to spill_dir */
 	const char *spill_dir;
-	int64_t readers;           /* Kafka handles = threads; 0: one per core */
-	int64_t seal_wait_ms;      /* how long to wait for speed to reach the log's end */
-	int64_t connect_wait_ms;   /* how long a server may be away before the run gives up */
+	int64_t readers; /* Kafka handles = threads; 0: one per core */
+	int64_t seal_wait_ms; /* how long to wait for speed to reach the log's end */
+	int64_t connect_wait_ms; /* how long a server may be away before the run gives up */
 	bool allow_truncated_history;
 	/* speed */
-	int64_t flush_every_ms;    /* at least this long between two flushes */
-	int64_t pending_max;       /* records held between two flushes, all partitions together */
+	int64_t flush_every_ms; /* at least this long between two flushes */
+	int64_t pending_max; /* records held between two flushes, all partitions together */
 	/* serving */
-	const char *listen;        /* host:port */
-	const char *cors_origins;  /* comma separated allow-list, or "*" */
-	int64_t max_speed_age_ms;  /* how long the last speed view is shown while speed cannot be asked */
-	int64_t idle_ms;           /* a partition without a record for this long does not hold the watermark back */
-	int64_t request_ms;        /* deadline of a request, from its first byte to the last of its answer */
+	const char *listen; /* host:port */
+	const char *cors_origins; /* comma separated allow-list, or "*" */
+	int64_t max_speed_age_ms; /* how long the last speed view is shown while speed cannot be asked */
+	int64_t idle_ms; /* a partition without a record for this long does not hold the watermark back */
+	int64_t request_ms; /* deadline of a request, from its first byte to the last of its answer */
 	int64_t connections_max;
 
-	int n_args;                /* what is not a flag: the command and its arguments */
+	int n_args; /* what is not a flag: the command and its arguments */
 	char **args;
-	struct calendar calendar;  /* of time_zone; owned */
-	struct fold_rules rules;   /* made of the above */
+	struct calendar calendar; /* of time_zone; owned */
+	struct fold_rules rules; /* made of the above */
 };
 
 /* Reads flags and environment, checks every value, loads the time zone, starts the log (log_init()).
  *   program_name  "lambda-batch"
  *   usage         what stands behind "usage: NAME ", and the commands if there are any, for --help
- *   returns       0; 1 when --help or --version was asked and printed: the caller ends with status 0; -1 with ERR_USAGE
- *                 that names the setting, the value and what is allowed */
-int config_load(struct config *config, enum config_program program, const char *program_name, const char *usage, int argc,
-	char **argv, struct err *err);
+ *   returns       0; 1 when --help or --version was asked and printed: the caller ends with status 0; -1 with
+ * ERR_USAGE that names the setting, the value and what is allowed */
+int config_load(struct config *config, enum config_program program, const char *program_name,
+	const char *usage, int argc, char **argv, struct err *err);
 void config_release(struct config *config);
 
 /* info lines with every setting of the program, secrets left out */

@@ -6,8 +6,7 @@
 static const struct {
 	const char *name;
 	int exit_status, http_status;
-} err_table[] = {
-	[ERR_NONE] = { "none", 0, 200 },
+} err_table[] = { [ERR_NONE] = { "none", 0, 200 },
 #define X(name, exit_status, http_status) [ERR_##name] = { #name, exit_status, http_status },
 	ERR_CODES(X)
 #undef X

@@ -1,22 +1,23 @@
-/* Failures: a function that can fail returns -1 and fills a struct err; expected outcomes are ordinary return values. */
+/* Failures: a function that can fail returns -1 and fills a struct err; expected outcomes are ordinary return
+ * values. */
 #ifndef COMMON_ERR_H
 #define COMMON_ERR_H
 
 #include "common/base.h"
 
 /* name, exit status (sysexits.h), HTTP status */
-#define ERR_CODES(X)             \
-	X(USAGE, 64, 400)        \
-	X(DATA, 65, 500)         \
-	X(NO_INPUT, 66, 404)     \
-	X(KAFKA, 69, 503)        \
-	X(REDIS, 69, 503)        \
-	X(DATABASE, 69, 503)     \
-	X(INTERNAL, 70, 500)     \
-	X(OS, 71, 500)           \
-	X(IO, 74, 500)           \
-	X(BUSY, 75, 503)         \
-	X(SUPERSEDED, 75, 503)   \
+#define ERR_CODES(X) \
+	X(USAGE, 64, 400) \
+	X(DATA, 65, 500) \
+	X(NO_INPUT, 66, 404) \
+	X(KAFKA, 69, 503) \
+	X(REDIS, 69, 503) \
+	X(DATABASE, 69, 503) \
+	X(INTERNAL, 70, 500) \
+	X(OS, 71, 500) \
+	X(IO, 74, 500) \
+	X(BUSY, 75, 503) \
+	X(SUPERSEDED, 75, 503) \
 	X(STOPPED, 75, 503)
 
 enum err_code {
@@ -28,7 +29,8 @@ enum err_code {
 
 struct err {
 	enum err_code code;
-	char msg[768]; /* lower case, no full stop, foreign text in 'quotes', advice after "hint:", never a secret */
+	char msg[768]; /* lower case, no full stop, foreign text in 'quotes', advice after "hint:", never a
+			  secret */
 };
 
 /* Fills *err (an earlier content is lost) and returns -1, so that a caller can return it. */

@@ -1,4 +1,5 @@
-/* What batch and speed share of librdkafka: configuration, what the log looks like, and the check that it is the same log. */
+/* What batch and speed share of librdkafka: configuration, what the log looks like, and the check that it is
+ * the same log. */
 #ifndef COMMON_KAFKA_H
 #define COMMON_KAFKA_H
 
@@ -7,10 +8,12 @@
 #include "common/config.h"
 #include "common/tail.h"
 
-/* A new configuration with brokers, client id, logging to our log, read_committed, and the user's -X properties; the caller
- * owns it (rd_kafka_new() takes it on success). role: RD_KAFKA_CONSUMER or RD_KAFKA_PRODUCER. A property that librdkafka does
- * not know is ERR_USAGE. Own settings of the caller come after and win, except over -X: use kafka_conf_set(). */
-MUST_USE int kafka_conf(const struct config *config, rd_kafka_type_t role, rd_kafka_conf_t **ret_conf, struct err *err);
+/* A new configuration with brokers, client id, logging to our log, read_committed, and the user's -X
+ * properties; the caller owns it (rd_kafka_new() takes it on success). role: RD_KAFKA_CONSUMER or
+ * RD_KAFKA_PRODUCER. A property that librdkafka does not know is ERR_USAGE. Own settings of the caller come
+ * after and win, except over -X: use kafka_conf_set(). */
+MUST_USE int kafka_conf(
+	const struct config *config, rd_kafka_type_t role, rd_kafka_conf_t **ret_conf, struct err *err);
 /* Sets a property unless the user gave it with -X. Unknown name: assertion. */
 void kafka_conf_set(rd_kafka_conf_t *conf, const struct config *config, const char *name, const char *value);
 
@@ -23,22 +26,25 @@ struct kafka_log {
 	int n_partitions;
 };
 
-/* Asks until it is answered or timeout_ms are over. ERR_KAFKA when no broker answers; ERR_DATA when the topic is missing
- * (the message says how to create it). */
-MUST_USE int kafka_describe(rd_kafka_t *rk, const char *topic, int64_t timeout_ms, struct kafka_log *ret_log, struct err *err);
+/* Asks until it is answered or timeout_ms are over. ERR_KAFKA when no broker answers; ERR_DATA when the topic
+ * is missing (the message says how to create it). */
+MUST_USE int kafka_describe(
+	rd_kafka_t *rk, const char *topic, int64_t timeout_ms, struct kafka_log *ret_log, struct err *err);
 
-/* first: the lowest offset that is there. end: the last stable offset (read_committed). Empty partition: first == end. */
-MUST_USE int kafka_range(rd_kafka_t *rk, const char *topic, int partition, int64_t timeout_ms, int64_t *ret_first,
-	int64_t *ret_end, struct err *err);
+/* first: the lowest offset that is there. end: the last stable offset (read_committed). Empty partition:
+ * first == end. */
+MUST_USE int kafka_range(rd_kafka_t *rk, const char *topic, int partition, int64_t timeout_ms,
+	int64_t *ret_first, int64_t *ret_end, struct err *err);
 
 /* The first offset whose record timestamp is >= time_ms, or the log's end. */
-MUST_USE int kafka_offset_at(rd_kafka_t *rk, const char *topic, int partition, int64_t time_ms, int64_t timeout_ms,
-	int64_t *ret_offset, struct err *err);
+MUST_USE int kafka_offset_at(rd_kafka_t *rk, const char *topic, int partition, int64_t time_ms,
+	int64_t timeout_ms, int64_t *ret_offset, struct err *err);
 
-/* Reads the tail's record again and compares. A tail without a record, or one that retention has taken (below `first`), is
- * fine. ERR_DATA when the log is another one: the message says what to do. Opens a consumer of its own; blocks. */
-MUST_USE int kafka_check_tail(const struct config *config, int partition, const struct tail *tail, int64_t timeout_ms,
-	struct err *err);
+/* Reads the tail's record again and compares. A tail without a record, or one that retention has taken (below
+ * `first`), is fine. ERR_DATA when the log is another one: the message says what to do. Opens a consumer of
+ * its own; blocks. */
+MUST_USE int kafka_check_tail(const struct config *config, int partition, const struct tail *tail,
+	int64_t timeout_ms, struct err *err);
 
 /* Tail of a message that was consumed. */
 void kafka_tail(struct tail *tail, const rd_kafka_message_t *message);

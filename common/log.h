@@ -1,6 +1,6 @@
-/* One line on stderr per message: time, level, program, message with key=value. main() and the loops log; everything
- * below them returns errors. error: work was lost. warn: we go on, and say how. info: life cycle. debug: for developers.
- * Any thread: a line is one write(). */
+/* One line on stderr per message: time, level, program, message with key=value. main() and the loops log;
+ * everything below them returns errors. error: work was lost. warn: we go on, and say how. info: life cycle.
+ * debug: for developers. Any thread: a line is one write(). */
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
 

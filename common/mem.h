@@ -1,5 +1,6 @@
-/* Memory that is always there: out of memory aborts, for these are programs, not a library. Whatever the outside can size
- * is bounded before it gets here. Results are never NULL; free() releases them. Any thread. */
+/* Memory that is always there: out of memory aborts, for these are programs, not a library. Whatever the
+ * outside can size is bounded before it gets here. Results are never NULL; free() releases them. Any thread.
+ */
 #ifndef COMMON_MEM_H
 #define COMMON_MEM_H
 

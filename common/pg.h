@@ -1,5 +1,5 @@
-/* What batch, speed and serving share of libpq: opening, a statement with parameters, errors with advice. Blocking; one thread
- * per connection. (Serving drives its own connection without blocking.) */
+/* What batch, speed and serving share of libpq: opening, a statement with parameters, errors with advice.
+ * Blocking; one thread per connection. (Serving drives its own connection without blocking.) */
 #ifndef COMMON_PG_H
 #define COMMON_PG_H
 
@@ -7,17 +7,20 @@
 
 #include "common/err.h"
 
-/* Connects, with application_name = program, within timeout_ms. ERR_DATABASE names host and port, never a password. */
-MUST_USE int pg_open(const char *uri, const char *program, int64_t timeout_ms, PGconn **ret_conn, struct err *err);
-void pg_close(PGconn **conn);          /* for SCOPED() */
+/* Connects, with application_name = program, within timeout_ms. ERR_DATABASE names host and port, never a
+ * password. */
+MUST_USE int pg_open(
+	const char *uri, const char *program, int64_t timeout_ms, PGconn **ret_conn, struct err *err);
+void pg_close(PGconn **conn); /* for SCOPED() */
 void pg_result_free(PGresult **result); /* for SCOPED() */
 
-/* Runs one statement with text parameters (NULL is SQL NULL). *ret_result is the caller's; may be NULL when it is not wanted.
- * A missing schema is ERR_DATABASE with the hint to run 'lambda-batch migrate'. */
-MUST_USE int pg_exec(PGconn *conn, const char *sql, int n_params, const char *const *params, PGresult **ret_result,
-	struct err *err);
+/* Runs one statement with text parameters (NULL is SQL NULL). *ret_result is the caller's; may be NULL when
+ * it is not wanted. A missing schema is ERR_DATABASE with the hint to run 'lambda-batch migrate'. */
+MUST_USE int pg_exec(PGconn *conn, const char *sql, int n_params, const char *const *params,
+	PGresult **ret_result, struct err *err);
 
-/* Fills *err from a connection's or a result's error: what was tried, the server's words in quotes, the hint if one is known. */
+/* Fills *err from a connection's or a result's error: what was tried, the server's words in quotes, the hint
+ * if one is known. */
 int pg_error(PGconn *conn, const PGresult *result, struct err *err, const char *what);
 
 int64_t pg_int64(const PGresult *result, int row, int column); /* 0 for NULL */
@@ -34,8 +37,9 @@ struct pg_published {
 	int64_t run;
 	char fold_version[160];
 	char log[256];
-	int n_cuts;            /* by partition, from 0; a partition added since is not in it: its cut is the log's first offset */
-	struct pg_cut *cuts;   /* owned */
+	int n_cuts; /* by partition, from 0; a partition added since is not in it: its cut is the log's first
+		       offset */
+	struct pg_cut *cuts; /* owned */
 };
 
 /* The schema must be there (ERR_DATABASE with hint otherwise). */
