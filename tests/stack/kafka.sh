@@ -113,7 +113,7 @@ kafka_prepare()
 		num.network.threads=2
 		num.io.threads=4
 		log.cleaner.dedupe.buffer.size=16777216
-		# so that a killed broker can be back soon: the controller lets it in when its old session has ended
+		# a killed broker is let in again when its old session has ended: 4 s, where the default makes it 12
 		broker.session.timeout.ms=3000
 		broker.heartbeat.interval.ms=500
 	EOF
