@@ -59,6 +59,7 @@ obj = $(patsubst %.c,$(B)/%.o,$(1))
 PARTS := $(foreach p,$(PROGRAMS),$(B)/$(p).a)
 ALL_OBJ := $(call obj,$(SRC_common) $(foreach p,$(PROGRAMS),$(SRC_$(p))) $(wildcard tests/unit/*.c))
 
+all: ## the three programs and the order generator, into build/bin
 all: $(foreach p,$(PROGRAMS),$(if $(SRC_$(p)),$(BIN)/$(p)))
 
 $(B)/%.o: %.c
@@ -106,7 +107,60 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(call obj,$(SRC_unit)) $(PARTS) $(B)/com
 
 -include $(ALL_OBJ:.o=.d)
 
+# --- servers, tests, checks -----------------------------------------------------------------------------------------
+# Debian's own Python: the tests use its packages, which another Python in PATH does not have
+PYTHON ?= /usr/bin/python3
+
+C_FILES := $(wildcard common/*.[ch] common/kernel/*.[ch] batch/*.[ch] speed/*.[ch] serving/*.[ch] tests/*/*.[ch])
+SH_FILES := $(wildcard deploy/*.sh common/*.sh tests/demo/* tests/stack/stack tests/stack/*.sh tests/lint/*.sh .ci/run)
+
+deps-%:
+	$(Q)deploy/packages.sh $(subst -, ,$*)
+
+demo: deps-build-stack-test ## installs what is missing, builds, starts everything, shows an answer (DEMO_ORDERS=n, DEPS=no)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/demo/demo
+
+check: deps-build-stack-test ## installs what is missing, builds, runs every test on a private stack, counts
+	$(Q)$(MAKE) --no-print-directory all unit-programs
+	$(Q)$(PYTHON) tests/check.py --build $(B) --programs $(BIN) $(CHECK)
+
+unit: deps-build-test ## unit and property tests: seconds, no servers
+	$(Q)$(MAKE) --no-print-directory unit-programs
+	$(Q)$(PYTHON) tests/check.py --build $(B) --programs $(BIN) --unit-only
+
+unit-programs: $(UNIT)
+
+up: deps-build-stack-test ## starts the local stack: an empty topic, a migrated database, build/stack/env
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/stack/stack up
+
+down: ## stops everything that 'make demo' and 'make up' started, and only that
+	$(Q)tests/demo/stop
+
+bench: deps-build-stack-test ## measures: events per second, latency (minutes)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tests/bench/bench.py --programs $(BIN)
+
+lint: deps-lint deps-build-test ## format, clang-tidy, cppcheck, include layering, shellcheck
+	$(Q)tests/lint/lint.sh
+
+fmt: deps-lint ## formats the C sources
+	$(Q)clang-format -i $(C_FILES)
+
+install: all ## installs the three programs (PREFIX, DESTDIR)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(filter-out %/orders,$(wildcard $(foreach p,$(PROGRAMS),$(BIN)/$(p)))) $(DESTDIR)$(PREFIX)/bin
+
 clean: ## removes what was built; a running stack keeps its data
 	$(Q)rm -rf build/release build/asan build/tsan build/cover build/bin
 
-.PHONY: all clean FORCE
+# for other tools, such as clang-tidy
+print-cppflags:
+	@echo $(CPPF)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@printf '\n'; sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+.PHONY: all clean demo check unit unit-programs up down bench lint fmt install print-cppflags help FORCE
