@@ -48,7 +48,8 @@ kafka_jars()
 		say "fetching kafka $(kafka_version) with Maven, once" >&2
 		mkdir -p "$ROOT/build/kafka"
 		tmp=$(mktemp -d "$ROOT/build/kafka/fetch.XXXXXX")
-		if ! mvn -B -q --strict-checksums -f "$STACK/pom.xml" dependency:copy-dependencies \
+		if ! mvn -B -q --strict-checksums -f "$STACK/pom.xml" \
+			org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies \
 			-DincludeScope=runtime -DoutputDirectory="$tmp/jars" > "$tmp/log" 2>&1 < /dev/null 9>&-; then
 			tail -n 20 "$tmp/log" >&2
 			rm -rf "$tmp"

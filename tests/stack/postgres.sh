@@ -37,7 +37,7 @@ postgres_token()
 {
 	local place
 
-	place=$(postgres_dir) || return 0
+	place=$(postgres_dir) || place=$DIR/postgres
 	printf '%s\n' "$place/data"
 }
 
@@ -65,22 +65,16 @@ postgres_about()
 	"$(postgres_bin)/postgres" --version | sed -E 's/.* ([0-9.]+).*/postgres \1/'
 }
 
-# As root: takes over or removes what an earlier stack in this very $DIR left, whose record is gone.
-postgres_forget_lost()
+# As root: finds again the cluster of this very $DIR when the record of it was deleted.
+postgres_find_lost()
 {
-	local place pid
+	local place
 
-	for place in /var/tmp/lambda-stack-postgres.*/; do
-		place=${place%/}
-		[ -O "$place/stack" ] || continue
-		[ "$(< "$place/stack")" = "$DIR" ] || continue
-		echo "$place" > "$DIR/postgres.dir"
-		if pid=$(server_pid postgres); then
-			postgres_down "$pid"
-			server_wait_gone "$pid" "$place/data" "$postgres_stop_s" || kill -KILL "$pid"
-			postgres_settle
+	[ "$(id -u)" = 0 ] && [ ! -e "$DIR/postgres.dir" ] || return 0
+	for place in /var/tmp/lambda-stack-postgres.*; do
+		if [ -O "$place/stack" ] && [ "$(< "$place/stack")" = "$DIR" ]; then
+			echo "$place" > "$DIR/postgres.dir"
 		fi
-		rm -rf "$place" "$DIR/postgres.dir"
 	done
 }
 
@@ -94,7 +88,6 @@ postgres_make_dir()
 	fi
 	getent passwd postgres > /dev/null || die "there is no user postgres to run PostgreSQL as (root may not)." \
 		"hint: deploy/packages.sh stack"
-	postgres_forget_lost
 	place=$(mktemp -d /var/tmp/lambda-stack-postgres.XXXXXX)
 	echo "$DIR" > "$place/stack"
 	mkdir -m 700 "$place/data"
@@ -212,7 +205,6 @@ postgres_settle()
 	local data pid limit left
 
 	data=$(postgres_token)
-	[ -n "$data" ] || return 0
 	limit=$(($(now_ms) + 10000))
 	while :; do
 		left=''

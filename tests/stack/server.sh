@@ -56,7 +56,6 @@ server_pid()
 	local name=$1 pid token found
 
 	token=$("${name}_token")
-	[ -n "$token" ] || return 1
 	if read -r pid 2>/dev/null < "$DIR/$name.pid" && [[ $pid =~ ^[0-9]+$ ]] && process_has_token "$pid" "$token"; then
 		echo "$pid"
 		return
