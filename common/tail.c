@@ -15,11 +15,11 @@ void tail_init(struct tail *tail)
 void tail_of_record(struct tail *tail, int64_t offset, int64_t timestamp_ms, const void *key, size_t key_len,
 	const void *value, size_t value_len)
 {
-	uint64_t parts[] = { (uint64_t)offset, (uint64_t)timestamp_ms, key_len, hash64(key, key_len),
-		hash64(value, value_len) };
+	uint64_t parts[] = { (uint64_t)offset, (uint64_t)timestamp_ms, key_len, hash_64(key, key_len),
+		hash_64(value, value_len) };
 
 	tail->offset = offset;
-	tail->hash = hash64(parts, sizeof(parts));
+	tail->hash = hash_64(parts, sizeof(parts));
 }
 
 void tail_format(const struct tail *tail, char buf[TAIL_TEXT_MAX])

@@ -48,7 +48,7 @@ compile_with()
 
 check "format (clang-format)" clang-format --dry-run -Werror "${ch_files[@]}"
 check "include layering" /usr/bin/python3 tests/lint/layers.py
-check "shellcheck" shellcheck -x "${sh_files[@]}"
+check "shellcheck" shellcheck -x -P SCRIPTDIR "${sh_files[@]}"
 check "compose.yaml" docker-compose -f compose.yaml config -q
 check "gcc -Werror" compile_with gcc
 check "clang -Werror" compile_with clang
