@@ -23,7 +23,12 @@ MUST_USE int pg_exec(PGconn *conn, const char *sql, int n_params, const char *co
  * if one is known. */
 int pg_error(PGconn *conn, const PGresult *result, struct err *err, const char *what);
 
-int64_t pg_int64(const PGresult *result, int row, int column); /* 0 for NULL */
+/* 0 for NULL. (libpq has the name pg_int64 for itself.) */
+int64_t pg_number(const PGresult *result, int row, int column);
+
+/* The database's schema is the one that this program was made with; ERR_DATABASE with what to do otherwise. speed and serving
+ * do not ask: they go on beside a newer schema. */
+MUST_USE int pg_schema_check(PGconn *conn, struct err *err);
 
 /* What is published, with what adopt and a resume need. */
 struct pg_cut {
