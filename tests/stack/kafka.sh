@@ -29,7 +29,7 @@ kafka_find_java()
 		version=$("$java" -version 2>&1 | sed -nE 's/.*version "([0-9]+).*/\1/p')
 		if [ "${version:-0}" -ge 17 ]; then
 			echo "$java"
-			return
+			return 0
 		fi
 	done
 	die "Kafka needs Java 17 or newer, and there is none. hint: deploy/packages.sh stack"
@@ -118,7 +118,8 @@ kafka_prepare()
 		broker.session.timeout.ms=3000
 		broker.heartbeat.interval.ms=500
 	EOF
-	if [ ! -e "$DIR/kafka/data/meta.properties" ]; then
+	# a format that was interrupted is done again
+	if [ ! -e "$DIR/kafka/formatted" ]; then
 		rm -rf "$DIR/kafka/data"
 		(cd "$DIR/kafka" && kafka_tool kafka.tools.StorageTool format --cluster-id "$(kafka_cluster_id)" \
 			--config server.properties) > "$DIR/kafka.log" 2>&1 || {
@@ -126,6 +127,7 @@ kafka_prepare()
 			rm -rf "$DIR/kafka/data"
 			die "Kafka's storage could not be formatted"
 		}
+		touch "$DIR/kafka/formatted"
 	fi
 }
 

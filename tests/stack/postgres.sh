@@ -84,7 +84,7 @@ postgres_make_dir()
 
 	if [ "$(id -u)" != 0 ]; then
 		mkdir -m 700 "$DIR/postgres"
-		return
+		return 0
 	fi
 	getent passwd postgres > /dev/null || die "there is no user postgres to run PostgreSQL as (root may not)." \
 		"hint: deploy/packages.sh stack"

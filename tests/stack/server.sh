@@ -50,7 +50,8 @@ process_has_token()
 }
 
 # Prints the pid of the server of this stack, or fails. The pid file only saves the search: a pid may be another
-# program's by now, and the file may be lost while the server runs.
+# program's by now, and the file may be lost while the server runs. (Traps call this too: there a bare `return` would
+# give the status of before the trap.)
 server_pid()
 {
 	local name=$1 pid token found
@@ -58,13 +59,13 @@ server_pid()
 	token=$("${name}_token")
 	if read -r pid 2>/dev/null < "$DIR/$name.pid" && [[ $pid =~ ^[0-9]+$ ]] && process_has_token "$pid" "$token"; then
 		echo "$pid"
-		return
+		return 0
 	fi
 	found=$(grep -lzxF -f <(printf '%s\n' "$token") /proc/[0-9]*/cmdline 2>/dev/null) || [ -n "$found" ] || return 1
 	for pid in $(printf '%s\n' "$found" | tr -dc '0-9\n' | sort -n); do
 		if process_has_token "$pid" "$token"; then
 			echo "$pid"
-			return
+			return 0
 		fi
 	done
 	return 1
