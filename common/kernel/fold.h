@@ -26,7 +26,9 @@ int fold_version_kernel(const char *version);
 struct fold_state {
 	int64_t latest_event_ms;  /* greatest event time of the valid events below, skewed ones left out; or DATETIME_NONE */
 	int64_t latest_record_ms; /* greatest record timestamp below; or DATETIME_NONE */
+	int64_t reach_record_ms;  /* the same below offset - horizon_records, where the horizon ends (horizon_reach_ms()) */
 };
+#define FOLD_STATE_NONE ((struct fold_state){ DATETIME_NONE, DATETIME_NONE, DATETIME_NONE })
 
 enum verdict { VERDICT_COUNTED, VERDICT_DUPLICATE, VERDICT_REJECTED };
 
@@ -34,6 +36,7 @@ struct fold {
 	const struct fold_rules *rules; /* borrowed */
 	struct fold_state state;
 	struct horizon horizon;
+	int64_t exact_from; /* what the horizon was last read for: verdicts below this offset would not be exact */
 };
 
 void fold_init(struct fold *fold, const struct fold_rules *rules);
@@ -45,6 +48,10 @@ void fold_release(struct fold *fold);
 MUST_USE bool fold_resume(struct fold *fold, int64_t offset, const struct fold_state *state);
 /* A record below the start: only its id and timestamp matter. event is NULL when it was rejected. */
 void fold_warm(struct fold *fold, int64_t offset, int64_t record_ms, const struct event *event);
+
+/* No record stands between the last one and `offset` (transaction markers, compacted away). Optional before the next record, but
+ * needed when `offset` is where a flush ends: state and horizon then stand there. */
+void fold_skip(struct fold *fold, int64_t offset);
 
 /* The next record. event is NULL when it was rejected for `reject`. Moves the state, counts in *counters, and says whether a
  * counted event is late: its bucket's end + grace is not after the greatest event time seen before it. */

@@ -16,8 +16,12 @@ struct event_id_hash {
 /* XXH3, 128 bits: for 10^9 ids the chance that any two share a hash is 1.5e-21. */
 struct event_id_hash event_id_hash(struct text event_id);
 
+/* How many valid records behind the horizon are kept, so that going back that far (to the last flush) stays exact. */
+enum { HORIZON_SLACK = 65536 };
+
 struct horizon {
 	int64_t max_records, max_age_ms;
+	int64_t slack; /* HORIZON_SLACK; tests may lower it before the first record */
 	int64_t from;             /* complete for all offsets in [from, next); -1: nothing yet */
 	int64_t next;
 	int64_t latest_record_ms; /* T at next - 1, or DATETIME_NONE */
@@ -30,14 +34,25 @@ void horizon_release(struct horizon *horizon);
 /* Forget everything; the next record to come is `from` or a later one. latest_record_ms: T below `from` if known. */
 void horizon_start(struct horizon *horizon, int64_t from, int64_t latest_record_ms);
 
+/* T below `from` turns out to be at least this. For before the first record; later it changes nothing. */
+void horizon_raise(struct horizon *horizon, int64_t at_least_ms);
+
 /* A valid record, in offset order (gaps are fine): true when it is a duplicate. */
 bool horizon_see(struct horizon *horizon, int64_t offset, int64_t record_ms, struct event_id_hash id);
 /* A rejected record: only moves T. */
 void horizon_pass(struct horizon *horizon, int64_t offset, int64_t record_ms);
 
+/* No record stands between the last one and `offset`, which may be anywhere from next on. */
+void horizon_skip(struct horizon *horizon, int64_t offset);
+
 /* Go back so that `offset` is the next to come; exact. latest_record_ms: T below `offset`. False (nothing changed) when
- * `offset` is not in [from, next]: then the caller reads the horizon again, from horizon_read_from(). */
+ * `offset` is not in [from, next], or so far back that what its verdicts need has been forgotten: then the caller reads the
+ * horizon again. Whether what lies before `from` is needed, only the caller of horizon_start() knows. */
 MUST_USE bool horizon_rewind(struct horizon *horizon, int64_t offset, int64_t latest_record_ms);
+
+/* T below next - max_records, or DATETIME_NONE when that is too old to matter. Reading the horizon again begins without the
+ * records before it, and T must not: whoever does so gives this to horizon_start(). */
+int64_t horizon_reach_ms(const struct horizon *horizon);
 
 /* Where reading must begin so that verdicts from `offset` on are right: the later of offset - max_records and the first offset
  * whose record timestamp is >= this time (DATETIME_NONE: no bound by time, for T is not known). */

@@ -1,0 +1,238 @@
+#include "common/base.h"
+#include "common/kernel/tally.h"
+#include "common/kernel/hash.h"
+#include "common/kernel/money.h"
+#include "common/mem.h"
+
+int revenue_add(struct revenue *sum, const struct revenue *more)
+{
+	struct revenue result;
+
+	if (money_add(sum->gross_e4, more->gross_e4, &result.gross_e4) ||
+		money_add(sum->refunds_e4, more->refunds_e4, &result.refunds_e4) ||
+		money_add(sum->orders, more->orders, &result.orders) ||
+		money_add(sum->refund_count, more->refund_count, &result.refund_count) ||
+		money_add(sum->units, more->units, &result.units))
+		return -1;
+	*sum = result;
+	return 0;
+}
+
+/* --- dictionary ----------------------------------------------------------------------------------------------------- */
+
+enum { DICTIONARY_CHUNK_BYTES = 64 << 10, DICTIONARY_INDEX_MIN = 256, DICTIONARY_KEEP_MAX = 1000000 };
+
+struct dictionary_word {
+	struct text text;
+	uint64_t hash;
+};
+
+/* Texts stand in chunks that never move. */
+struct dictionary_chunk {
+	struct dictionary_chunk *older;
+	char bytes[];
+};
+
+struct dictionary {
+	struct dictionary_word *words;
+	uint32_t n, capacity;
+	uint32_t *index; /* n_index slots; 0 is free, else word + 1 */
+	size_t n_index;
+	struct dictionary_chunk *chunk;
+	size_t chunk_used, chunk_size;
+};
+
+struct dictionary *dictionary_new(void)
+{
+	return xcalloc(1, sizeof(struct dictionary));
+}
+
+void dictionary_free(struct dictionary *dictionary)
+{
+	if (!dictionary)
+		return;
+	while (dictionary->chunk) {
+		struct dictionary_chunk *older = dictionary->chunk->older;
+
+		free(dictionary->chunk);
+		dictionary->chunk = older;
+	}
+	free(dictionary->words);
+	free(dictionary->index);
+	free(dictionary);
+}
+
+static void dictionary_grow_index(struct dictionary *dictionary)
+{
+	size_t mask;
+
+	dictionary->n_index = dictionary->n_index ? dictionary->n_index * 2 : DICTIONARY_INDEX_MIN;
+	mask = dictionary->n_index - 1;
+	free(dictionary->index);
+	dictionary->index = xcalloc(dictionary->n_index, sizeof(*dictionary->index));
+	for (uint32_t i = 0; i < dictionary->n; i++) {
+		size_t slot = dictionary->words[i].hash & mask;
+
+		while (dictionary->index[slot])
+			slot = (slot + 1) & mask;
+		dictionary->index[slot] = i + 1;
+	}
+}
+
+static const char *dictionary_keep(struct dictionary *dictionary, struct text text)
+{
+	char *at;
+
+	if (!dictionary->chunk || dictionary->chunk_size - dictionary->chunk_used < text.len) {
+		size_t size = text.len > DICTIONARY_CHUNK_BYTES ? text.len : DICTIONARY_CHUNK_BYTES;
+		struct dictionary_chunk *chunk = xmalloc(sizeof(*chunk) + size);
+
+		chunk->older = dictionary->chunk;
+		dictionary->chunk = chunk;
+		dictionary->chunk_used = 0;
+		dictionary->chunk_size = size;
+	}
+	at = dictionary->chunk->bytes + dictionary->chunk_used;
+	if (text.len)
+		memcpy(at, text.at, text.len);
+	dictionary->chunk_used += text.len;
+	return at;
+}
+
+static uint32_t dictionary_append(struct dictionary *dictionary, struct text text, uint64_t hash)
+{
+	if (dictionary->n == dictionary->capacity) {
+		dictionary->capacity = dictionary->capacity ? dictionary->capacity * 2 : DICTIONARY_INDEX_MIN / 2;
+		dictionary->words = xreallocarray(dictionary->words, dictionary->capacity, sizeof(*dictionary->words));
+	}
+	assert(dictionary->n < INT32_MAX);
+	dictionary->words[dictionary->n] =
+		(struct dictionary_word){ { dictionary_keep(dictionary, text), text.len }, hash };
+	return dictionary->n++;
+}
+
+uint32_t dictionary_put(struct dictionary *dictionary, struct text text)
+{
+	uint64_t hash = hash_64(text.at, text.len);
+	size_t mask, slot;
+
+	if (((size_t)dictionary->n + 1) * 2 > dictionary->n_index)
+		dictionary_grow_index(dictionary);
+	mask = dictionary->n_index - 1;
+	for (slot = hash & mask; dictionary->index[slot]; slot = (slot + 1) & mask) {
+		const struct dictionary_word *word = &dictionary->words[dictionary->index[slot] - 1];
+
+		if (word->hash == hash && word->text.len == text.len && memcmp(word->text.at, text.at, text.len) == 0)
+			return dictionary->index[slot] - 1;
+	}
+	dictionary->index[slot] = dictionary_append(dictionary, text, hash) + 1;
+	return dictionary->n - 1;
+}
+
+struct text dictionary_get(const struct dictionary *dictionary, uint32_t number)
+{
+	assert(number < dictionary->n);
+	return dictionary->words[number].text;
+}
+
+uint32_t dictionary_count(const struct dictionary *dictionary)
+{
+	return dictionary->n;
+}
+
+/* --- tally ---------------------------------------------------------------------------------------------------------- */
+
+int64_t counters_rejected(const struct counters *counters)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < EVENT_N_REJECTS; i++)
+		sum += counters->rejected[i];
+	return sum;
+}
+
+void counters_add(struct counters *sum, const struct counters *more)
+{
+	sum->records += more->records;
+	sum->counted += more->counted;
+	sum->duplicate += more->duplicate;
+	sum->late += more->late;
+	for (size_t i = 0; i < EVENT_N_REJECTS; i++)
+		sum->rejected[i] += more->rejected[i];
+}
+
+static_assert(sizeof(struct bucket_key) == 8, "no padding in a key");
+static_assert(sizeof(struct product_key) == 12, "no padding in a key");
+
+void tally_init(struct tally *tally)
+{
+	*tally = (struct tally){ .skus = dictionary_new() };
+	table_init(&tally->buckets, sizeof(struct bucket), sizeof(struct bucket_key));
+	table_init(&tally->products, sizeof(struct product), sizeof(struct product_key));
+}
+
+void tally_release(struct tally *tally)
+{
+	table_release(&tally->buckets);
+	table_release(&tally->products);
+	dictionary_free(tally->skus);
+	tally->skus = NULL;
+}
+
+void tally_clear(struct tally *tally)
+{
+	table_clear(&tally->buckets);
+	table_clear(&tally->products);
+	tally->counters = (struct counters){ 0 };
+	if (dictionary_count(tally->skus) > DICTIONARY_KEEP_MAX) {
+		dictionary_free(tally->skus);
+		tally->skus = dictionary_new();
+	}
+}
+
+static int tally_add_bucket(struct tally *tally, const struct event *event)
+{
+	struct bucket_key key = { (int32_t)(event->time_ms / MINUTE_MS), event->currency };
+	struct revenue more = { 0 };
+	struct bucket *bucket;
+	bool new;
+
+	if (event->type == EVENT_PLACED) {
+		more.gross_e4 = event->total_e4;
+		more.orders = 1;
+		more.units = event->units;
+	} else {
+		more.refunds_e4 = event->total_e4;
+		more.refund_count = 1;
+		more.units = -event->units;
+	}
+	bucket = table_put(&tally->buckets, &key, &new);
+	return revenue_add(&bucket->revenue, &more);
+}
+
+static int tally_add_line(struct tally *tally, int32_t day, const struct event *event, const struct event_line *line)
+{
+	struct product_key key = { day, (uint16_t)event->currency, 0, dictionary_put(tally->skus, line->sku) };
+	int64_t sign = event->type == EVENT_PLACED ? 1 : -1;
+	int64_t amount_e4 = sign * line->unit_price_e4 * line->quantity; /* bounded by the event's total */
+	struct product *product;
+	bool new;
+
+	product = table_put(&tally->products, &key, &new);
+	if (money_add(product->net_e4, amount_e4, &product->net_e4))
+		return -1;
+	return money_add(product->units, sign * line->quantity, &product->units);
+}
+
+int tally_add(struct tally *tally, const struct calendar *calendar, const struct event *event, struct err *err)
+{
+	int32_t day = calendar_day(calendar, event->time_ms);
+	int failed = tally_add_bucket(tally, event);
+
+	for (uint32_t i = 0; i < event->n_lines && !failed; i++)
+		failed = tally_add_line(tally, day, event, &event->lines[i]);
+	if (failed)
+		return err_set(err, ERR_DATA, "a sum exceeds 64 bits at event '%.*s'", (int)event->event_id.len,
+			event->event_id.at);
+	return 0;
+}
