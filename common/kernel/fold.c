@@ -47,7 +47,6 @@ bool fold_resume(struct fold *fold, int64_t offset, const struct fold_state *sta
 
 void fold_warm(struct fold *fold, int64_t offset, int64_t record_ms, const struct event *event)
 {
-	horizon_raise(&fold->horizon, fold->state.reach_record_ms);
 	if (event)
 		horizon_see(&fold->horizon, offset, record_ms, event_id_hash(event->event_id));
 	else
@@ -57,7 +56,6 @@ void fold_warm(struct fold *fold, int64_t offset, int64_t record_ms, const struc
 void fold_skip(struct fold *fold, int64_t offset)
 {
 	horizon_skip(&fold->horizon, offset);
-	fold->state.reach_record_ms = horizon_reach_ms(&fold->horizon);
 }
 
 static bool fold_is_late(const struct fold_rules *rules, int64_t time_ms, int64_t latest_event_ms)
@@ -75,8 +73,8 @@ enum verdict fold_record(struct fold *fold, int64_t offset, int64_t record_ms, c
 
 	*ret_late = false;
 	counters->records++;
-	horizon_raise(&fold->horizon, state->reach_record_ms);
-	horizon_raise(&fold->horizon, state->latest_record_ms);
+	if (fold->horizon.latest_record_ms < state->latest_record_ms)
+		fold->horizon.latest_record_ms = state->latest_record_ms;
 	if (!event) {
 		assert(reject != EVENT_OK);
 		counters->rejected[reject]++;
@@ -93,6 +91,5 @@ enum verdict fold_record(struct fold *fold, int64_t offset, int64_t record_ms, c
 	if (event && event->time_ms - fold->rules->max_skew_ms <= record_ms && event->time_ms > state->latest_event_ms)
 		state->latest_event_ms = event->time_ms;
 	state->latest_record_ms = fold->horizon.latest_record_ms;
-	state->reach_record_ms = horizon_reach_ms(&fold->horizon);
 	return verdict;
 }

@@ -26,9 +26,8 @@ int fold_version_kernel(const char *version);
 struct fold_state {
 	int64_t latest_event_ms;  /* greatest event time of the valid events below, skewed ones left out; or DATETIME_NONE */
 	int64_t latest_record_ms; /* greatest record timestamp below; or DATETIME_NONE */
-	int64_t reach_record_ms;  /* the same below offset - horizon_records, where the horizon ends (horizon_reach_ms()) */
 };
-#define FOLD_STATE_NONE ((struct fold_state){ DATETIME_NONE, DATETIME_NONE, DATETIME_NONE })
+#define FOLD_STATE_NONE ((struct fold_state){ DATETIME_NONE, DATETIME_NONE })
 
 enum verdict { VERDICT_COUNTED, VERDICT_DUPLICATE, VERDICT_REJECTED };
 
@@ -43,8 +42,8 @@ void fold_init(struct fold *fold, const struct fold_rules *rules);
 void fold_release(struct fold *fold);
 
 /* Goes on at `offset` with `state`. True when verdicts will be exact from there, because the horizon still reaches back; false
- * when the caller must first read the horizon (fold_warm() from horizon_oldest_record_ms() on, up to `offset`), after
- * horizon_start() and before the first fold_record(). */
+ * when the caller must first read the horizon: horizon_start() with state->latest_record_ms, then fold_warm() from
+ * horizon_oldest_record_ms() on, up to `offset`; before the first fold_record(). */
 MUST_USE bool fold_resume(struct fold *fold, int64_t offset, const struct fold_state *state);
 /* A record below the start: only its id and timestamp matter. event is NULL when it was rejected. */
 void fold_warm(struct fold *fold, int64_t offset, int64_t record_ms, const struct event *event);

@@ -5,13 +5,13 @@
 
 enum { HORIZON_CAPACITY_MIN = 1024 };
 
-/* `older` of an entry that is not in the index */
-enum { HORIZON_FIRST = -1, HORIZON_NO_ID = -2 };
+enum { HORIZON_FIRST = -1 }; /* `older` of the first with its id */
 
 /* Entries have numbers in the order in which they came; entry n stands at n & (capacity - 1). */
 struct horizon_entry {
 	struct event_id_hash id;
 	int64_t offset;
+	int64_t record_ms;
 	int64_t latest_ms; /* T at that offset */
 	int64_t older;     /* number of the entry before it with that id, which may be gone by now */
 };
@@ -20,10 +20,9 @@ struct horizon_ring {
 	struct horizon_entry *entries;
 	size_t capacity;
 	int64_t head, tail; /* numbers [head, tail) are there */
-	int64_t reach;      /* the first entry at or behind next - max_records */
 	uint32_t *index;    /* of the newest entry of each id: 2 * capacity slots; 0 is free, else its place + 1 */
-	int64_t forgotten;  /* offset of the newest entry before head, or -1 */
-	int64_t base_ms;    /* T below head */
+	/* of the entries before head: the greatest offset (-1: there are none) and the greatest timestamp */
+	int64_t forgotten_offset, forgotten_record_ms;
 };
 
 struct event_id_hash event_id_hash(struct text event_id)
@@ -95,19 +94,15 @@ static void horizon_grow(struct horizon_ring *ring)
 	ring->capacity = capacity;
 	ring->index = xcalloc(capacity * 2, sizeof(*ring->index));
 	for (int64_t n = ring->head; n < ring->tail; n++)
-		if (horizon_at(ring, n)->older != HORIZON_NO_ID)
-			ring->index[horizon_slot(ring, horizon_at(ring, n)->id)] = horizon_place(ring, n);
+		ring->index[horizon_slot(ring, horizon_at(ring, n)->id)] = horizon_place(ring, n);
 }
 
 /* Takes the newest entry back. */
 static void horizon_pop(struct horizon_ring *ring)
 {
 	const struct horizon_entry *entry = horizon_at(ring, --ring->tail);
-	size_t slot;
+	size_t slot = horizon_slot(ring, entry->id);
 
-	if (entry->older == HORIZON_NO_ID)
-		return;
-	slot = horizon_slot(ring, entry->id);
 	if (entry->older >= ring->head)
 		ring->index[slot] = horizon_place(ring, entry->older);
 	else
@@ -119,28 +114,24 @@ static void horizon_forget(struct horizon *horizon)
 {
 	struct horizon_ring *ring = horizon->ring;
 	const struct horizon_entry *entry = horizon_at(ring, ring->head);
+	size_t slot = horizon_slot(ring, entry->id);
 
-	if (entry->older != HORIZON_NO_ID) {
-		size_t slot = horizon_slot(ring, entry->id);
-
-		if (ring->index[slot] == horizon_place(ring, ring->head))
-			horizon_unlink(ring, slot);
-	}
-	ring->forgotten = entry->offset;
-	ring->base_ms = entry->latest_ms;
+	if (ring->index[slot] == horizon_place(ring, ring->head))
+		horizon_unlink(ring, slot);
+	if (ring->forgotten_offset < 0 || entry->record_ms > ring->forgotten_record_ms)
+		ring->forgotten_record_ms = entry->record_ms;
+	ring->forgotten_offset = entry->offset;
 	horizon->from = entry->offset + 1;
 	ring->head++;
-	if (ring->reach < ring->head)
-		ring->reach = ring->head;
 }
 
-/* Can a verdict at `offset`, with T = latest_ms there, do without what happened at old_offset with T = old_ms? Then all later ones can. */
+/* Can a verdict at `offset`, with T = latest_ms there, do without a record at old_offset of the time old_ms? Then all later ones can. */
 static bool horizon_is_past(const struct horizon *horizon, int64_t offset, int64_t latest_ms, int64_t old_offset,
 	int64_t old_ms)
 {
-	/* T never falls, and a timestamp may be anything: the difference is taken without sign */
+	/* old_ms <= latest_ms, and a timestamp may be anything: the difference is taken without sign */
 	return offset - old_offset > horizon->max_records ||
-	       (uint64_t)latest_ms - (uint64_t)old_ms > (uint64_t)horizon->max_age_ms;
+	       (latest_ms >= old_ms && (uint64_t)latest_ms - (uint64_t)old_ms > (uint64_t)horizon->max_age_ms);
 }
 
 /* Forgets what verdicts from the guard on, the entry `slack` back, do not need. */
@@ -152,7 +143,7 @@ static void horizon_trim(struct horizon *horizon)
 	while (ring->head < guard) {
 		const struct horizon_entry *newer = horizon_at(ring, guard), *oldest = horizon_at(ring, ring->head);
 
-		if (!horizon_is_past(horizon, newer->offset, newer->latest_ms, oldest->offset, oldest->latest_ms))
+		if (!horizon_is_past(horizon, newer->offset, newer->latest_ms, oldest->offset, oldest->record_ms))
 			break;
 		horizon_forget(horizon);
 	}
@@ -169,18 +160,6 @@ static struct horizon_entry *horizon_push(struct horizon *horizon, int64_t offse
 	entry->offset = offset;
 	entry->latest_ms = horizon->latest_record_ms;
 	return entry;
-}
-
-/* Moves `reach` to where it belongs for horizon->next. */
-static void horizon_find_reach(struct horizon *horizon)
-{
-	struct horizon_ring *ring = horizon->ring;
-	int64_t end = horizon->next - horizon->max_records;
-
-	while (ring->reach < ring->tail && horizon_at(ring, ring->reach)->offset < end)
-		ring->reach++;
-	while (ring->reach > ring->head && horizon_at(ring, ring->reach - 1)->offset >= end)
-		ring->reach--;
 }
 
 /* --- horizon -------------------------------------------------------------------------------------------------------- */
@@ -215,18 +194,9 @@ void horizon_start(struct horizon *horizon, int64_t from, int64_t latest_record_
 	assert(from >= 0);
 	free(ring->entries);
 	free(ring->index);
-	*ring = (struct horizon_ring){ .forgotten = -1, .base_ms = latest_record_ms };
+	*ring = (struct horizon_ring){ .forgotten_offset = -1 };
 	horizon->from = horizon->next = from;
 	horizon->latest_record_ms = latest_record_ms;
-}
-
-void horizon_raise(struct horizon *horizon, int64_t at_least_ms)
-{
-	if (horizon->latest_record_ms >= at_least_ms)
-		return;
-	horizon->latest_record_ms = at_least_ms;
-	if (horizon->ring->tail == horizon->ring->head)
-		horizon->ring->base_ms = at_least_ms;
 }
 
 bool horizon_see(struct horizon *horizon, int64_t offset, int64_t record_ms, struct event_id_hash id)
@@ -241,12 +211,13 @@ bool horizon_see(struct horizon *horizon, int64_t offset, int64_t record_ms, str
 		horizon->latest_record_ms = record_ms;
 	entry = horizon_push(horizon, offset);
 	entry->id = id;
+	entry->record_ms = record_ms;
 	entry->older = HORIZON_FIRST;
 	slot = horizon_slot(ring, id);
 	if (ring->index[slot]) {
 		const struct horizon_entry *older = &ring->entries[ring->index[slot] - 1];
 
-		duplicate = !horizon_is_past(horizon, offset, entry->latest_ms, older->offset, older->latest_ms);
+		duplicate = !horizon_is_past(horizon, offset, entry->latest_ms, older->offset, older->record_ms);
 		/* the number of the entry at that place: it is less than a whole ring back */
 		entry->older = ring->tail - (int64_t)(((size_t)ring->tail - (ring->index[slot] - 1)) & (ring->capacity - 1));
 	}
@@ -254,7 +225,6 @@ bool horizon_see(struct horizon *horizon, int64_t offset, int64_t record_ms, str
 	ring->tail++;
 	horizon->next = offset + 1;
 	horizon_trim(horizon);
-	horizon_find_reach(horizon);
 	return duplicate;
 }
 
@@ -262,20 +232,14 @@ void horizon_pass(struct horizon *horizon, int64_t offset, int64_t record_ms)
 {
 	assert(horizon->from >= 0 && offset >= horizon->next);
 	horizon->next = offset + 1;
-	if (record_ms > horizon->latest_record_ms) { /* noted, for later ones to know T from it */
+	if (record_ms > horizon->latest_record_ms)
 		horizon->latest_record_ms = record_ms;
-		horizon_push(horizon, offset)->older = HORIZON_NO_ID;
-		horizon->ring->tail++;
-		horizon_trim(horizon);
-	}
-	horizon_find_reach(horizon);
 }
 
 void horizon_skip(struct horizon *horizon, int64_t offset)
 {
 	assert(horizon->from >= 0 && offset >= horizon->next);
 	horizon->next = offset;
-	horizon_find_reach(horizon);
 }
 
 bool horizon_rewind(struct horizon *horizon, int64_t offset, int64_t latest_record_ms)
@@ -284,27 +248,14 @@ bool horizon_rewind(struct horizon *horizon, int64_t offset, int64_t latest_reco
 
 	if (horizon->from < 0 || offset < horizon->from || offset > horizon->next)
 		return false;
-	if (ring->forgotten >= 0 && !horizon_is_past(horizon, offset, latest_record_ms, ring->forgotten, ring->base_ms))
+	if (ring->forgotten_offset >= 0 && !horizon_is_past(horizon, offset, latest_record_ms, ring->forgotten_offset,
+						   ring->forgotten_record_ms))
 		return false;
 	while (ring->tail > ring->head && horizon_at(ring, ring->tail - 1)->offset >= offset)
 		horizon_pop(ring);
-	if (ring->reach > ring->tail)
-		ring->reach = ring->tail;
 	horizon->next = offset;
 	horizon->latest_record_ms = latest_record_ms;
-	horizon_find_reach(horizon);
 	return true;
-}
-
-int64_t horizon_reach_ms(const struct horizon *horizon)
-{
-	const struct horizon_ring *ring = horizon->ring;
-	int64_t reach_ms = ring->reach > ring->head ? horizon_at(ring, ring->reach - 1)->latest_ms : ring->base_ms;
-
-	if (reach_ms == DATETIME_NONE ||
-		(uint64_t)horizon->latest_record_ms - (uint64_t)reach_ms > (uint64_t)horizon->max_age_ms)
-		return DATETIME_NONE;
-	return reach_ms;
 }
 
 int64_t horizon_oldest_record_ms(const struct horizon *horizon, int64_t latest_record_ms)

@@ -1,7 +1,8 @@
 /* Duplicates by the speed layer's rule, for one partition. Let T(o) be the greatest record timestamp up to and including
- * offset o. A valid record at o is a duplicate if a valid record o' < o (counted, or itself a duplicate) has the same id and
- * o - o' <= max_records and T(o) - T(o') <= max_age_ms. So the verdict depends on nothing but the log within the horizon:
- * whoever reads that far back gives the same one. Pure; one thread.
+ * offset o, and o' the last valid record before o with the same id (counted, or itself a duplicate). A valid record at o is a
+ * duplicate if there is such an o', o - o' <= max_records and T(o) - (timestamp of o') <= max_age_ms. The age is measured from
+ * the older record's own timestamp, not from T there, so that a verdict depends on T(o) and on nothing else but the log within the
+ * horizon: whoever knows T(o) and reads that far back gives the same one. Pure; one thread.
  *
  * Keeps what it has seen in offset order, each with the earlier one of the same id, so that it can go back to an offset. */
 #ifndef COMMON_KERNEL_HORIZON_H
@@ -31,11 +32,9 @@ struct horizon {
 void horizon_init(struct horizon *horizon, int64_t max_records, int64_t max_age_ms);
 void horizon_release(struct horizon *horizon);
 
-/* Forget everything; the next record to come is `from` or a later one. latest_record_ms: T below `from` if known. */
+/* Forget everything; the next record to come is `from` or a later one. latest_record_ms: T below the first offset whose verdict
+ * matters (or DATETIME_NONE: there is nothing below it). */
 void horizon_start(struct horizon *horizon, int64_t from, int64_t latest_record_ms);
-
-/* T below `from` turns out to be at least this. For before the first record; later it changes nothing. */
-void horizon_raise(struct horizon *horizon, int64_t at_least_ms);
 
 /* A valid record, in offset order (gaps are fine): true when it is a duplicate. */
 bool horizon_see(struct horizon *horizon, int64_t offset, int64_t record_ms, struct event_id_hash id);
@@ -49,10 +48,6 @@ void horizon_skip(struct horizon *horizon, int64_t offset);
  * `offset` is not in [from, next], or so far back that what its verdicts need has been forgotten: then the caller reads the
  * horizon again. Whether what lies before `from` is needed, only the caller of horizon_start() knows. */
 MUST_USE bool horizon_rewind(struct horizon *horizon, int64_t offset, int64_t latest_record_ms);
-
-/* T below next - max_records, or DATETIME_NONE when that is too old to matter. Reading the horizon again begins without the
- * records before it, and T must not: whoever does so gives this to horizon_start(). */
-int64_t horizon_reach_ms(const struct horizon *horizon);
 
 /* Where reading must begin so that verdicts from `offset` on are right: the later of offset - max_records and the first offset
  * whose record timestamp is >= this time (DATETIME_NONE: no bound by time, for T is not known). */
