@@ -419,7 +419,7 @@ def short_line(line):
 def parse_shortly(value):
     """The Event of a value that obviously is one; else raises anything. An escaped U+0000, a lone surrogate, deep nesting,
     a key that stands twice at any level, a number with a fraction: not obvious."""
-    if b'\\u0000' in value or value.count(b'[') + value.count(b'{') > DEPTH_MAX:
+    if len(value) > 200_000 or b'\\u0000' in value or value.count(b'[') + value.count(b'{') > DEPTH_MAX:
         raise Unsure
     e = DECODER.decode(value.decode('utf-8', 'strict'))
     if type(e) is not dict or e['type'] not in TYPES or e['currency'] not in CURRENCIES:
