@@ -44,11 +44,16 @@ die()
 	exit "$status"
 }
 
+groups_of_table()
+{
+	table | awk '{ print $1 }' | uniq | paste -s -d ' '
+}
+
 packages_of()
 {
 	for group in "$@"; do
 		table | awk -v group="$group" '$1 == group { for (i = 2; i <= NF; i++) print $i; n++ } END { exit !n }' ||
-			die 64 "there is no group '$group'; groups: $(table | awk '{ print $1 }' | uniq | tr '\n' ' ')"
+			die 64 "there is no group '$group'; groups: $(groups_of_table)"
 	done
 }
 
@@ -168,7 +173,7 @@ install_missing()
 
 main()
 {
-	[ $# -gt 0 ] || die 64 "usage: deploy/packages.sh GROUP...; groups: $(table | awk '{ print $1 }' | uniq | tr '\n' ' ')"
+	[ $# -gt 0 ] || die 64 "usage: deploy/packages.sh GROUP...; groups: $(groups_of_table)"
 	wanted=$(packages_of "$@")
 	if ! command -v dpkg-query > /dev/null; then
 		say "this is not Debian, so nothing was checked; Debian's names of what is needed:" $wanted >&2

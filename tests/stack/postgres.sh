@@ -1,9 +1,9 @@
 # shellcheck shell=bash disable=SC2034 # what server.sh uses by name
-# PostgreSQL: a cluster of our own, one user and database `lambda`, password on loopback. See server.sh for the functions.
+# PostgreSQL: a cluster of our own, one user and database `lambda`, a password. See server.sh for the functions.
 #
 # PostgreSQL refuses to run as root. Then it runs as user postgres, with its data in a directory under /var/tmp,
 # because the checkout may lie where that user cannot go. $DIR/postgres.dir names the place, and the place names $DIR
-# in its file `stack`: neither a copied $DIR nor a lost one lets two stacks use one cluster.
+# in its file `stack`: a copy of $DIR does not use the same cluster, and a deleted $DIR finds it again.
 
 postgres_ports=STACK_POSTGRES_PORT
 postgres_stop_s=30
@@ -126,8 +126,10 @@ postgres_prepare()
 		place=$(postgres_dir)
 	elif [ -e "$DIR/postgres.dir" ]; then
 		owner=$(cat "$place/stack" 2>/dev/null || true)
-		[ "$owner" = "$DIR" ] || die "the database in $place belongs to the stack in '$owner': was $DIR copied or moved?" \
-			"hint: up --fresh starts with empty servers"
+		[ "$owner" = "$DIR" ] || [ ! -e "$owner" ] ||
+			die "the database in $place belongs to the stack in '$owner': is $DIR a copy of it?" \
+				"hint: up --fresh starts with empty servers"
+		echo "$DIR" > "$place/stack"
 	fi
 	data=$place/data
 	# a cluster that is there whole has our settings, they come last
@@ -205,7 +207,7 @@ postgres_settle()
 	local data pid limit left
 
 	data=$(postgres_token)
-	limit=$(($(now_ms) + 10000))
+	limit=$(($(now_ms) + 2000))
 	while :; do
 		left=''
 		for pid in $(find /proc -maxdepth 2 -name cwd -lname "$data" -printf '%P\n' 2>/dev/null | cut -d/ -f1); do

@@ -162,7 +162,7 @@ server_signal()
 		kill -KILL "$pid"
 	else
 		"${name}_down" "$pid"
-	fi || die "cannot stop $name (pid $pid): it was started by $(stat -c %U "/proc/$pid" 2>/dev/null || echo another user)"
+	fi || die "cannot stop $name (pid $pid) of user $(stat -c %U "/proc/$pid" 2>/dev/null || echo '(gone)')"
 }
 
 # Waits for a signalled server's end, by force after its time.
