@@ -143,7 +143,7 @@ end
 
 -- Parses what stands behind the fixed arguments of a flush into { name, first, last }: positions of field, delta pairs.
 local function flush_chunks(args, n)
-	local chunks, at, names = {}, 11, {}
+	local chunks, at, names = {}, 10, {}
 	for _ = 1, n do
 		local name, n_fields = args[at], number(args[at + 1])
 		if not is_chunk(name) or names[name] then
@@ -218,7 +218,7 @@ end
 
 local function flush(keys, args)
 	local base, expected, nxt = keys[1], number(args[1]), number(args[2])
-	local run, fold, n_chunks = args[3], args[4], number(args[10])
+	local run, fold, n_chunks = args[3], args[4], number(args[9])
 	if #keys ~= 1 or not is_base(base) then
 		return bad('key')
 	elseif not expected or not nxt or nxt <= expected then
@@ -227,11 +227,11 @@ local function flush(keys, args)
 		return bad('run')
 	elseif not is_fold(fold) then
 		return bad('fold')
-	elseif not is_time(args[5]) or not is_time(args[6]) or not is_time(args[7]) then
-		return bad('latest_event latest_record reach_record')
-	elseif not is_tail(args[8]) then
+	elseif not is_time(args[5]) or not is_time(args[6]) then
+		return bad('latest_event latest_record')
+	elseif not is_tail(args[7]) then
 		return bad('tail')
-	elseif not check_lost(args[9], expected, nxt) then
+	elseif not check_lost(args[8], expected, nxt) then
 		return bad('lost')
 	elseif not n_chunks then
 		return bad('n_chunks')
@@ -262,10 +262,10 @@ local function flush(keys, args)
 	flush_write(base, g, args, chunks, args[2])
 	g.nxt_text = args[2]
 	redis.call('HSET', key, 'gens', gens_text(state.generations), 'latest_event', args[5], 'latest_record', args[6],
-		'reach_record', args[7], 'tail', args[8])
-	if args[9] ~= '' then
+		'tail', args[7])
+	if args[8] ~= '' then
 		local lost = (state.lost or '') == '' and '' or state.lost .. ' '
-		redis.call('HSET', key, 'lost', lost .. g.id .. ':' .. args[9])
+		redis.call('HSET', key, 'lost', lost .. g.id .. ':' .. args[8])
 	end
 	redis.call('HDEL', key, 'writing')
 	return { 'ok' }
@@ -296,17 +296,16 @@ local function seal(keys, args)
 	end
 	for _, g in ipairs(state.generations) do
 		if g.run == run then -- asked again: what was so at the cut, not what speed has added since
-			local event, record, reach, tail = (state['cut:' .. g.id] or ',,,'):match('^([^,]*),([^,]*),([^,]*),(.*)$')
-			return { 'ok', g.start_text, state.fold, event, record, reach, state.log, tail }
+			local event, record, tail = (state['cut:' .. g.id] or ',,'):match('^([^,]*),([^,]*),(.*)$')
+			return { 'ok', g.start_text, state.fold, event, record, state.log, tail }
 		end
 	end
 	if run < state.open.run then
 		return { 'refused', 'superseded' }
 	end
 	local cut = state.open.nxt_text
-	local event, record, reach, tail = state.latest_event, state.latest_record, state.reach_record, state.tail
-	open_generation(base, state.generations, args[1], cut, { event, record, reach, tail })
-	return { 'ok', cut, state.fold, event, record, reach, state.log, tail }
+	open_generation(base, state.generations, args[1], cut, { state.latest_event, state.latest_record, state.tail })
+	return { 'ok', cut, state.fold, state.latest_event, state.latest_record, state.log, state.tail }
 end
 
 -- adopt -----------------------------------------------------------------------------------------------------------------
@@ -372,8 +371,8 @@ local function expire(base, state, run, keep_ms)
 end
 
 local function write_cut(base, fold, at_cut)
-	redis.call('HSET', base .. ':state', 'fold', fold, 'latest_event', at_cut[1], 'latest_record', at_cut[2],
-		'reach_record', at_cut[3], 'tail', at_cut[4])
+	redis.call('HSET', base .. ':state', 'fold', fold, 'latest_event', at_cut[1], 'latest_record', at_cut[2], 'tail',
+		at_cut[3])
 end
 
 -- The partition starts again as generation `run` at the cut; at_cut: the state's fields that are so there.
@@ -402,17 +401,17 @@ local function adopt_check(keys, args)
 		return 'cut'
 	elseif not is_fold(args[4]) then
 		return 'fold'
-	elseif not is_time(args[5]) or not is_time(args[6]) or not is_time(args[7]) then
-		return 'latest_event latest_record reach_record'
-	elseif not args[8] or #args[8] > 255 then
+	elseif not is_time(args[5]) or not is_time(args[6]) then
+		return 'latest_event latest_record'
+	elseif not args[7] or #args[7] > 255 then
 		return 'log'
-	elseif not is_tail(args[9]) then
+	elseif not is_tail(args[8]) then
 		return 'tail'
-	elseif not number(args[10]) then
+	elseif not number(args[9]) then
 		return 'keep_ms'
-	elseif args[11] ~= '0' and args[11] ~= '1' then
+	elseif args[10] ~= '0' and args[10] ~= '1' then
 		return 'force'
-	elseif #args ~= 11 then
+	elseif #args ~= 10 then
 		return 'count'
 	end
 end
@@ -423,7 +422,7 @@ local function adopt(keys, args)
 		return bad(wrong)
 	end
 	local base, publication, run, cut = keys[1], number(args[1]), number(args[2]), number(args[3])
-	local fold, log, force, at_cut = args[4], args[8], args[11] == '1', { args[5], args[6], args[7], args[9] }
+	local fold, log, force, at_cut = args[4], args[7], args[10] == '1', { args[5], args[6], args[8] }
 	local key, state, what = base .. ':state', load(base), nil
 
 	if state and publication < (number(state.seen) or 0) then
@@ -445,7 +444,7 @@ local function adopt(keys, args)
 		redis.call('HSET', key, 'seen', args[1])
 	end
 	if what ~= 'restarted' then
-		expire(base, state, run, number(args[10]))
+		expire(base, state, run, number(args[9]))
 	end
 	return reply(base, 'ok', what)
 end

@@ -130,8 +130,6 @@ static int redis_state_field(struct redis_state *state, const redisReply *field,
 		return redis_time(value, &state->latest.latest_event_ms);
 	if (redis_is(field, "latest_record"))
 		return redis_time(value, &state->latest.latest_record_ms);
-	if (redis_is(field, "reach_record"))
-		return redis_time(value, &state->latest.reach_record_ms);
 	if (redis_is(field, "tail"))
 		return redis_tail(value, &state->tail);
 	if (redis_is(field, "lost"))
@@ -209,7 +207,6 @@ static void redis_add_latest(struct redis_command *command, const struct fold_st
 {
 	redis_add_time(command, latest->latest_event_ms);
 	redis_add_time(command, latest->latest_record_ms);
-	redis_add_time(command, latest->reach_record_ms);
 }
 
 static void redis_add_tail(struct redis_command *command, const struct tail *tail)
@@ -337,12 +334,11 @@ int redis_seal_reply(const redisReply *reply, struct redis_seal_reply *ret, stru
 	if (!out.ok) {
 		if (redis_copy(reply->element[1], out.reason, sizeof(out.reason)))
 			return redis_error(NULL, reply, err, "cannot seal");
-	} else if (reply->elements != 8 || redis_int(reply->element[1], &out.cut) ||
+	} else if (reply->elements != 7 || redis_int(reply->element[1], &out.cut) ||
 		   redis_copy(reply->element[2], out.fold, sizeof(out.fold)) ||
 		   redis_time(reply->element[3], &out.latest.latest_event_ms) ||
 		   redis_time(reply->element[4], &out.latest.latest_record_ms) ||
-		   redis_time(reply->element[5], &out.latest.reach_record_ms) ||
-		   redis_copy(reply->element[6], out.log, sizeof(out.log)) || redis_tail(reply->element[7], &out.tail)) {
+		   redis_copy(reply->element[5], out.log, sizeof(out.log)) || redis_tail(reply->element[6], &out.tail)) {
 		return redis_error(NULL, reply, err, "cannot seal");
 	}
 	*ret = out;
