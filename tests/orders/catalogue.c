@@ -8,9 +8,8 @@ static const char *const looks[] = { "white", "red", "blue", "vintage", "small",
 static const char *const things[] = { "heart holder", "lantern", "bag", "bunting", "cake stand", "mug",
 	"doormat", "caf\xc3\xa9 sign", "tea towel", "clock", "7\\\" plate", "candle", "jam jar",
 	"biscuit tin", "photo frame", "caf\\u00e9 cr\\u00e8me cup", "garden \\/ picnic rug",
-	"\xe2\x82\xac"
-	"5 voucher",
-	"ribbon", "storage box", "apron", "spoon", "night light", "puzzle", "\\ud83c\\udf81 box" };
+	"\342\202\2545 voucher", "ribbon", "storage box", "apron", "spoon", "night light", "puzzle",
+	"\\ud83c\\udf81 box" };
 
 /* 0.19 to 299.99: mostly small, with the endings of a shop */
 static uint32_t draw_cents(struct rng *r)

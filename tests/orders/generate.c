@@ -91,7 +91,7 @@ int generate_new(const struct generate_config *config, struct generate **ret, st
 		generate_free(g);
 		return -1;
 	}
-	if (config->duplicates + config->refunds + config->broken > (uint64_t)(0.95 * 4294967296.0)) {
+	if (config->duplicates + config->refunds + config->broken > (UINT64_C(95) << 32) / 100) {
 		generate_free(g);
 		return err_set(err, ERR_USAGE, "--duplicates, --refunds and --broken: together at most 0.95");
 	}
@@ -125,13 +125,16 @@ void generate_free(struct generate *g)
 
 static enum kind kind_of(const struct generate *g, uint64_t n)
 {
+	const struct generate_config *c = &g->config;
 	uint64_t x = rng_hash(g->key_kind, n) >> 32;
 
-	if (n == 0 || (x < g->config.broken + g->config.duplicates + g->config.refunds) == false)
+	if (n == 0) /* nothing before it to repeat or refund */
 		return PLACED;
-	return x < g->config.broken                          ? BROKEN
-	       : x < g->config.broken + g->config.duplicates ? DUPLICATE
-							     : REFUNDED;
+	if (x < c->broken)
+		return BROKEN;
+	if (x < c->broken + c->duplicates)
+		return DUPLICATE;
+	return x < c->broken + c->duplicates + c->refunds ? REFUNDED : PLACED;
 }
 
 /* Looks back from n for a record that is PLACED (or REFUNDED, if refunds will do); UINT64_MAX if there is
@@ -235,7 +238,7 @@ static int draw_offset_min(struct rng *r)
 static void make_event(struct generate *g, uint64_t n, int64_t time_ms, struct record *ret)
 {
 	struct rng r = content_of(g, n);
-	struct order o;
+	struct order o = { 0 };
 	uint64_t order = n, total_e4;
 	bool refund = kind_of(g, n) == REFUNDED;
 

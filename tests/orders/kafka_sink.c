@@ -196,7 +196,7 @@ static struct ack *ack_new(const struct record *record)
 int kafka_sink_put(struct kafka_sink *k, const struct record *record, struct err *err)
 {
 	struct ack *ack = k->ack_log && record->id_len ? ack_new(record) : NULL;
-	void *value = (void *)(uintptr_t)record->value; /* copied, not changed */
+	void *value = (void *)record->value; /* copied, not changed */
 
 	if (++k->n_put % POLL_EVERY == 0)
 		rd_kafka_poll(k->rk, 0);

@@ -95,6 +95,7 @@ static int store(const struct option *o, const char *value, void *target, struct
 	void *field = (char *)target + o->offset;
 	struct option_list *list;
 
+	assert(value || o->kind == OPTION_FLAG);
 	switch (o->kind) {
 	case OPTION_FLAG:
 		*(bool *)field = true;
