@@ -21,8 +21,7 @@ struct horizon_ring {
 	size_t capacity;
 	int64_t head, tail; /* numbers [head, tail) are there */
 	uint32_t *index;    /* of the newest entry of each id: 2 * capacity slots; 0 is free, else its place + 1 */
-	/* of the entries before head: the greatest offset (-1: there are none) and the greatest timestamp */
-	int64_t forgotten_offset, forgotten_record_ms;
+	int64_t exact_from; /* no verdict at this offset or behind it needs what was before head; -1: nothing was */
 };
 
 struct event_id_hash event_id_hash(struct text event_id)
@@ -118,9 +117,6 @@ static void horizon_forget(struct horizon *horizon)
 
 	if (ring->index[slot] == horizon_place(ring, ring->head))
 		horizon_unlink(ring, slot);
-	if (ring->forgotten_offset < 0 || entry->record_ms > ring->forgotten_record_ms)
-		ring->forgotten_record_ms = entry->record_ms;
-	ring->forgotten_offset = entry->offset;
 	horizon->from = entry->offset + 1;
 	ring->head++;
 }
@@ -145,6 +141,7 @@ static void horizon_trim(struct horizon *horizon)
 
 		if (!horizon_is_past(horizon, newer->offset, newer->latest_ms, oldest->offset, oldest->record_ms))
 			break;
+		ring->exact_from = newer->offset;
 		horizon_forget(horizon);
 	}
 }
@@ -194,7 +191,7 @@ void horizon_start(struct horizon *horizon, int64_t from, int64_t latest_record_
 	assert(from >= 0);
 	free(ring->entries);
 	free(ring->index);
-	*ring = (struct horizon_ring){ .forgotten_offset = -1 };
+	*ring = (struct horizon_ring){ .exact_from = -1 };
 	horizon->from = horizon->next = from;
 	horizon->latest_record_ms = latest_record_ms;
 }
@@ -246,10 +243,7 @@ bool horizon_rewind(struct horizon *horizon, int64_t offset, int64_t latest_reco
 {
 	struct horizon_ring *ring = horizon->ring;
 
-	if (horizon->from < 0 || offset < horizon->from || offset > horizon->next)
-		return false;
-	if (ring->forgotten_offset >= 0 && !horizon_is_past(horizon, offset, latest_record_ms, ring->forgotten_offset,
-						   ring->forgotten_record_ms))
+	if (horizon->from < 0 || offset < horizon->from || offset > horizon->next || offset < ring->exact_from)
 		return false;
 	while (ring->tail > ring->head && horizon_at(ring, ring->tail - 1)->offset >= offset)
 		horizon_pop(ring);
