@@ -28,6 +28,12 @@ static const char *pg_hint(const char *state)
 	return NULL;
 }
 
+/* lock_not_available and deadlock_detected: nothing is wrong but the moment. */
+static enum err_code pg_code(const char *state)
+{
+	return state && (!strcmp(state, "55P03") || !strcmp(state, "40P01")) ? ERR_BUSY : ERR_DATABASE;
+}
+
 /* Length without the line ends that libpq puts behind its messages. */
 static int pg_message_length(const char *message)
 {
@@ -46,7 +52,7 @@ int pg_error(PGconn *conn, const PGresult *result, struct err *err, const char *
 
 	if (!message || !*message)
 		message = PQerrorMessage(conn);
-	return err_set(err, ERR_DATABASE, "%s: postgres says '%.*s'%s%s%s%s%s", what, pg_message_length(message), message,
+	return err_set(err, pg_code(state), "%s: postgres says '%.*s'%s%s%s%s%s", what, pg_message_length(message), message,
 		state ? " (" : "", state ? state : "", state ? ")" : "", hint ? "; hint: " : "", hint ? hint : "");
 }
 

@@ -33,7 +33,7 @@ MUST_USE int pg_schema_check(PGconn *conn, struct err *err);
 /* What is published, with what adopt and a resume need. */
 struct pg_cut {
 	int64_t next_offset;
-	int64_t latest_event_ms, latest_record_ms; /* DATETIME_NONE: none */
+	int64_t latest_event_ms, latest_record_ms; /* struct fold_state; DATETIME_NONE: none */
 	char tail[40];
 };
 

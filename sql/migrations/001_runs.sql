@@ -62,7 +62,7 @@ CREATE INDEX publications_run ON lambda.publications (run);
 COMMENT ON TABLE lambda.publications IS 'every publishing and rollback: 1, 2, ... without holes';
 
 CREATE TABLE lambda.published (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only),
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
     publication bigint NOT NULL REFERENCES lambda.publications,
     run bigint NOT NULL REFERENCES lambda.runs
 );

@@ -1,0 +1,23 @@
+/* What the parts of lambda-batch share: the stop flag, time, and the commands. */
+#ifndef BATCH_BATCH_H
+#define BATCH_BATCH_H
+
+#include "common/config.h"
+
+#define BATCH_PROGRAM "lambda-batch"
+
+/* SIGTERM or SIGINT came: whoever loops ends with batch_stopped(). Any thread. */
+bool batch_stop_asked(void);
+void batch_stop_install(void); /* the handlers; once, before the first thread */
+int batch_stopped(struct err *err); /* ERR_STOPPED; -1 */
+
+int64_t batch_now_ms(void);       /* monotonic */
+int64_t batch_wall_ms(void);      /* since 1970 */
+/* Waits, but not beyond a signal to stop. */
+void batch_sleep_ms(int64_t ms);
+
+/* The commands; 0, or -1 with *err. */
+MUST_USE int migrate(const struct config *config, struct err *err);
+MUST_USE int run(const struct config *config, struct err *err);
+
+#endif

@@ -1,0 +1,49 @@
+#include "common/base.h"
+#include "batch/database.h"
+
+#include "common/log.h"
+
+enum { DATABASE_PAUSE_MS = 200, DATABASE_PAUSE_MAX_MS = 5000, DATABASE_TRY_MS = 5000 };
+
+int database_open(const struct config *config, PGconn **ret_conn, struct err *err)
+{
+	int64_t deadline_ms = batch_now_ms() + config->connect_wait_ms;
+	int64_t pause_ms = DATABASE_PAUSE_MS;
+
+	while (pg_open(config->postgres, BATCH_PROGRAM, DATABASE_TRY_MS, ret_conn, err)) {
+		if (batch_stop_asked())
+			return batch_stopped(err);
+		if (err->code != ERR_DATABASE || batch_now_ms() + pause_ms >= deadline_ms)
+			return -1;
+		log_warn("%s; trying again in %" PRId64 " ms", err->msg, pause_ms);
+		batch_sleep_ms(pause_ms);
+		pause_ms = pause_ms * 2 < DATABASE_PAUSE_MAX_MS ? pause_ms * 2 : DATABASE_PAUSE_MAX_MS;
+	}
+	return 0;
+}
+
+int database_ensure(const struct config *config, PGconn **conn, struct err *err)
+{
+	if (*conn && !database_lost(*conn)) {
+		PGresult *result = PQexec(*conn, ""); /* finds out whether the other side is still there */
+
+		PQclear(result);
+	}
+	if (*conn && !database_lost(*conn))
+		return 0;
+	if (*conn)
+		log_warn("the connection to postgres was lost; opening another one");
+	pg_close(conn);
+	return database_open(config, conn, err);
+}
+
+bool database_lost(const PGconn *conn)
+{
+	return PQstatus(conn) != CONNECTION_OK;
+}
+
+const char *database_number(char buf[DATABASE_NUMBER_MAX], int64_t number)
+{
+	snprintf(buf, DATABASE_NUMBER_MAX, "%" PRId64, number);
+	return buf;
+}

@@ -1,0 +1,42 @@
+#include "common/base.h"
+#include "batch/batch.h"
+
+#include "common/log.h"
+
+static const char main_usage[] = "[SETTING]... COMMAND\n\n"
+	"  run       computes everything anew from the whole log, and publishes it\n"
+	"  migrate   brings the database's schema up to date";
+
+static const struct {
+	const char *name;
+	int (*command)(const struct config *config, struct err *err);
+} main_commands[] = {
+	{ "run", run },
+	{ "migrate", migrate },
+};
+
+static int main_command(const struct config *config, struct err *err)
+{
+	if (config->n_args != 1)
+		return err_set(err, ERR_USAGE, "one command is needed; hint: 'run' or 'migrate', see --help");
+	for (size_t i = 0; i < ARRAY_SIZE(main_commands); i++)
+		if (!strcmp(config->args[0], main_commands[i].name))
+			return main_commands[i].command(config, err);
+	return err_set(err, ERR_USAGE, "there is no command '%s'; hint: 'run' or 'migrate', see --help", config->args[0]);
+}
+
+int main(int argc, char **argv)
+{
+	struct config config = { 0 };
+	struct err err = { 0 };
+	int status;
+
+	batch_stop_install();
+	status = config_load(&config, CONFIG_BATCH, BATCH_PROGRAM, main_usage, argc, argv, &err);
+	if (!status)
+		status = main_command(&config, &err);
+	if (status < 0)
+		log_error("%s", err.msg);
+	config_release(&config);
+	return status < 0 ? err_exit_status(err.code) : 0; /* err keeps what was mended on the way */
+}

@@ -1,0 +1,35 @@
+/* One partition of the log in a run: what is to be read, and what reading has found. */
+#ifndef BATCH_PART_H
+#define BATCH_PART_H
+
+#include "common/kernel/fold.h"
+#include "common/tail.h"
+
+struct part {
+	int32_t partition;
+	int64_t first;                 /* the lowest offset that the log still has */
+	int64_t end_at_start;          /* the log's end when the run started */
+	int64_t base_cut;              /* the base run covers what lies below; `first` when it has no such partition */
+	int64_t cut;                   /* the run covers [first, cut) */
+	bool sealed;                   /* the cut is where speed's generation ends */
+	bool speed_known;              /* what speed said about [base_cut, cut) is in the ledger */
+	bool speed_other_fold;         /* ... by another fold version, or the base run was */
+
+	/* found by reading; one reader's, until it has ended */
+	int64_t next;                  /* everything below is read */
+	struct fold_state state;       /* at `next` */
+	struct tail tail;
+};
+
+/* One record, valid during the call that it is handed to. */
+struct record {
+	struct part *part;
+	int64_t offset, timestamp_ms;
+	const void *key, *value;
+	size_t key_len, value_len;
+};
+
+/* Takes the next record of a partition, in order of offset; -1 ends the reading. */
+typedef int record_fn(void *arg, const struct record *record, struct err *err);
+
+#endif

@@ -1,0 +1,203 @@
+/* Failure modes: the connection breaks (everything once more, on another one: the tables of the first try are dropped, whether
+ * its COMMIT came through or not); disk full, no permission: ERR_DATABASE; a kill: the server forgets the transaction. */
+#include "common/base.h"
+#include "batch/store.h"
+
+#include "batch/batch.h"
+#include "batch/copy.h"
+#include "batch/database.h"
+#include "common/kernel/currency.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "embedded.h"
+
+enum { STORE_STEP = 65536 };
+
+/* What comes in order of its key is stored and read in that order too. */
+struct store_row {
+	int64_t first;    /* minute or day */
+	int32_t currency; /* in order of code, like the kernel's numbers */
+	struct text sku;
+	const void *entry;
+};
+
+static int store_compare(const void *a, const void *b)
+{
+	const struct store_row *x = a, *y = b;
+	size_t len = x->sku.len < y->sku.len ? x->sku.len : y->sku.len;
+	int order;
+
+	if (x->first != y->first)
+		return x->first < y->first ? -1 : 1;
+	if (x->currency != y->currency)
+		return x->currency < y->currency ? -1 : 1;
+	order = len ? memcmp(x->sku.at, y->sku.at, len) : 0;
+	return order ? order : (x->sku.len > y->sku.len) - (x->sku.len < y->sku.len);
+}
+
+static struct text store_text(const char *text)
+{
+	return (struct text){ text, strlen(text) };
+}
+
+static void store_revenue(struct copy *copy, const struct revenue *revenue)
+{
+	copy_int64(copy, revenue->gross_e4);
+	copy_int64(copy, revenue->refunds_e4);
+	copy_int64(copy, revenue->orders);
+	copy_int64(copy, revenue->refund_count);
+	copy_int64(copy, revenue->units);
+}
+
+static void store_table(char name[64], const char *parent, int64_t run)
+{
+	snprintf(name, 64, "%s_r%" PRId64, parent, run);
+}
+
+static int store_minutes(const struct config *config, PGconn *conn, int64_t run, const struct result *result,
+	struct progress *progress, int64_t *done, struct err *err)
+{
+	const struct table *buckets = &result->sums.tally.buckets;
+	SCOPED(xfreep) struct store_row *rows = xcalloc(buckets->n, sizeof(*rows));
+	struct copy copy;
+	char name[64];
+
+	for (size_t i = 0; i < buckets->n; i++) {
+		const struct bucket *bucket = table_at(buckets, i);
+
+		rows[i] = (struct store_row){ .first = bucket->key.minute, .currency = bucket->key.currency, .entry = bucket };
+	}
+	qsort(rows, buckets->n, sizeof(*rows), store_compare);
+	store_table(name, "revenue_minutes", run);
+	copy_start(&copy, conn, name);
+	for (size_t i = 0; i < buckets->n; i++) {
+		int64_t ms = rows[i].first * MINUTE_MS;
+
+		copy_row(&copy, 9);
+		copy_int64(&copy, run);
+		copy_time(&copy, ms);
+		copy_date(&copy, calendar_day(&config->calendar, ms));
+		copy_text(&copy, store_text(currency_code(rows[i].currency)));
+		store_revenue(&copy, &((const struct bucket *)rows[i].entry)->revenue);
+		if (++*done % STORE_STEP == 0)
+			progress_at(progress, *done);
+	}
+	return copy_end(&copy, err);
+}
+
+static int store_days(PGconn *conn, int64_t run, const struct result *result, int64_t *done, struct err *err)
+{
+	SCOPED(xfreep) struct store_row *rows = xcalloc(result->days.n, sizeof(*rows));
+	struct copy copy;
+	char name[64];
+
+	for (size_t i = 0; i < result->days.n; i++) {
+		const struct day_sum *sum = table_at(&result->days, i);
+
+		rows[i] = (struct store_row){ .first = sum->key.day, .currency = sum->key.currency, .entry = sum };
+	}
+	qsort(rows, result->days.n, sizeof(*rows), store_compare);
+	store_table(name, "revenue_days", run);
+	copy_start(&copy, conn, name);
+	for (size_t i = 0; i < result->days.n; i++) {
+		copy_row(&copy, 8);
+		copy_int64(&copy, run);
+		copy_date(&copy, (int32_t)rows[i].first);
+		copy_text(&copy, store_text(currency_code(rows[i].currency)));
+		store_revenue(&copy, &((const struct day_sum *)rows[i].entry)->revenue);
+		++*done;
+	}
+	return copy_end(&copy, err);
+}
+
+static int store_products(PGconn *conn, int64_t run, const struct result *result, struct progress *progress, int64_t *done,
+	struct err *err)
+{
+	const struct tally *tally = &result->sums.tally;
+	SCOPED(xfreep) struct store_row *rows = xcalloc(tally->products.n, sizeof(*rows));
+	struct copy copy;
+	char name[64];
+
+	for (size_t i = 0; i < tally->products.n; i++) {
+		const struct product *product = table_at(&tally->products, i);
+
+		rows[i] = (struct store_row){ product->key.day, product->key.currency,
+			dictionary_get(tally->skus, product->key.sku), product };
+	}
+	qsort(rows, tally->products.n, sizeof(*rows), store_compare);
+	store_table(name, "product_days", run);
+	copy_start(&copy, conn, name);
+	for (size_t i = 0; i < tally->products.n; i++) {
+		const struct product *product = rows[i].entry;
+
+		copy_row(&copy, 6);
+		copy_int64(&copy, run);
+		copy_date(&copy, product->key.day);
+		copy_text(&copy, store_text(currency_code(product->key.currency)));
+		copy_text(&copy, rows[i].sku);
+		copy_int64(&copy, product->net_e4);
+		copy_int64(&copy, product->units);
+		if (++*done % STORE_STEP == 0)
+			progress_at(progress, *done);
+	}
+	return copy_end(&copy, err);
+}
+
+static int store_names(PGconn *conn, int64_t run, const struct result *result, int64_t *done, struct err *err)
+{
+	struct copy copy;
+	char name[64];
+
+	store_table(name, "product_names", run);
+	copy_start(&copy, conn, name);
+	for (uint32_t sku = 0; sku < result->names.n; sku++) {
+		struct text text = names_get(&result->names, sku);
+
+		if (!text.at)
+			continue;
+		copy_row(&copy, 3);
+		copy_int64(&copy, run);
+		copy_text(&copy, dictionary_get(result->sums.tally.skus, sku));
+		copy_text(&copy, text);
+		++*done;
+	}
+	return copy_end(&copy, err);
+}
+
+static int store_try(const struct config *config, PGconn *conn, int64_t run, const struct result *result,
+	struct progress *progress, int64_t *done, struct err *err)
+{
+	char number[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(number, run) };
+
+	*done = 0;
+	if (pg_exec(conn, sql_run_tables_drop_left, 0, NULL, NULL, err) || pg_exec(conn, "BEGIN", 0, NULL, NULL, err) ||
+		pg_exec(conn, sql_run_tables_create, 1, params, NULL, err) ||
+		store_minutes(config, conn, run, result, progress, done, err) || store_days(conn, run, result, done, err) ||
+		store_products(conn, run, result, progress, done, err) || store_names(conn, run, result, done, err) ||
+		pg_exec(conn, sql_run_tables_finish, 1, params, NULL, err) || pg_exec(conn, "COMMIT", 0, NULL, NULL, err))
+		return -1;
+	return 0;
+}
+
+int store_result(const struct config *config, PGconn **conn, int64_t run, const struct result *result,
+	struct progress *progress, struct err *err)
+{
+	int64_t n_rows = (int64_t)(result->sums.tally.buckets.n + result->days.n + result->sums.tally.products.n);
+	int64_t done;
+
+	progress_phase(progress, "copying", "rows", n_rows);
+	for (int left = 2;; left--) {
+		if (batch_stop_asked())
+			return batch_stopped(err);
+		if (database_ensure(config, conn, err))
+			return -1;
+		if (!store_try(config, *conn, run, result, progress, &done, err))
+			break;
+		if (left == 1 || !database_lost(*conn))
+			return err_wrap(err, "cannot store the result");
+		log_warn("%s; trying once more", err->msg);
+	}
+	progress_end(progress, done);
+	return 0;
+}

@@ -1,0 +1,2 @@
+-- the number of what is published now
+SELECT coalesce((SELECT publication FROM lambda.published), 0);

@@ -1,0 +1,5 @@
+-- revenue of run $1 per business day (days since 1970) and currency
+SELECT day - DATE '1970-01-01', currency, gross_e4, refunds_e4, orders, refund_count, units
+FROM lambda.revenue_days
+WHERE run = $1::bigint
+ORDER BY day, currency;

@@ -1,0 +1,2 @@
+-- told at every publication
+LISTEN lambda_published;
