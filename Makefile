@@ -52,12 +52,14 @@ SRC_lambda-speed   := $(wildcard speed/*.c)
 SRC_lambda-serving := $(wildcard serving/*.c)
 SRC_orders         := $(wildcard tests/orders/*.c)
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+# small programs that tests call
+HELPERS := $(patsubst %.c,$(B)/%,$(wildcard tests/oracle/*.c))
 SRC_unit := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
 SQL := $(wildcard sql/*.sql sql/migrations/*.sql)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 PARTS := $(foreach p,$(PROGRAMS),$(B)/$(p).a)
-ALL_OBJ := $(call obj,$(SRC_common) $(foreach p,$(PROGRAMS),$(SRC_$(p))) $(wildcard tests/unit/*.c))
+ALL_OBJ := $(call obj,$(SRC_common) $(foreach p,$(PROGRAMS),$(SRC_$(p))) $(wildcard tests/unit/*.c tests/oracle/*.c))
 
 all: ## the three programs and the order generator, into build/bin
 all: $(foreach p,$(PROGRAMS),$(if $(SRC_$(p)),$(BIN)/$(p)))
@@ -105,6 +107,10 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(call obj,$(SRC_unit)) $(PARTS) $(B)/com
 	$(Q)$(CC) $(F_$(MODE)) $(CFLAGS) $(L_$(MODE)) $(LDFLAGS) $^ -o $@ -lcmocka $(LIBS)
 .PRECIOUS: $(B)/tests/unit/%.o
 
+$(HELPERS): $(B)/%: $(B)/%.o $(B)/common.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(F_$(MODE)) $(CFLAGS) $(L_$(MODE)) $(LDFLAGS) $^ -o $@ $(LIBS)
+
 -include $(ALL_OBJ:.o=.d)
 
 # --- servers, tests, checks -----------------------------------------------------------------------------------------
@@ -129,7 +135,7 @@ unit: deps-build-test ## unit and property tests: seconds, no servers
 	$(Q)$(MAKE) --no-print-directory unit-programs
 	$(Q)$(PYTHON) tests/check.py --build $(B) --programs $(BIN) --unit-only
 
-unit-programs: $(UNIT)
+unit-programs: $(UNIT) $(HELPERS)
 
 up: deps-build-stack-test ## starts the local stack: an empty topic, a migrated database, build/stack/env
 	$(Q)$(MAKE) --no-print-directory all

@@ -57,9 +57,9 @@ def run_pytest(build, programs, selection, count):
     report = os.path.join(ROOT, build, "pytest.xml")
     if os.path.exists(report):
         os.unlink(report)
-    env = dict(os.environ, LAMBDA_TEST_PROGRAMS=os.path.abspath(programs), PYTHONDONTWRITEBYTECODE="1")
+    env = dict(os.environ, LAMBDA_TEST_PROGRAMS=os.path.abspath(programs), LAMBDA_TEST_BUILD=os.path.abspath(build), PYTHONDONTWRITEBYTECODE="1")
     for name in list(env):  # settings of a demo in the caller's shell must not reach the tests
-        if name.startswith("LAMBDA_") and name != "LAMBDA_TEST_PROGRAMS":
+        if name.startswith("LAMBDA_") and not name.startswith("LAMBDA_TEST_"):
             del env[name]
     places = selection or [d for d in PYTEST_DIRS if glob.glob(os.path.join(ROOT, d, "test_*.py"))]
     status = subprocess.run([sys.executable, "-m", "pytest", "-q", "-ra", "--durations=15", "-p", "no:cacheprovider", "--import-mode=importlib",

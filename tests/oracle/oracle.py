@@ -11,7 +11,6 @@ A dump is what this prints, exact for any bytes:
   kcat -C -b BROKERS -t orders -e -q -X isolation.level=read_committed -f '%p %o %T %S\\n%s\\n'
 """
 import argparse
-import array
 import collections
 import datetime
 import decimal
@@ -525,10 +524,10 @@ def amount(value, currency):
 
 class Seen:
     """Where the counted event with an id stands."""
-    __slots__ = ('timestamp', 'partition', 'index', 'value')
+    __slots__ = ('timestamp', 'partition', 'inside', 'late', 'value')
 
-    def __init__(self, record, index, reread):
-        self.timestamp, self.partition, self.index = record.timestamp, record.partition, index
+    def __init__(self, record, inside, late, reread):
+        self.timestamp, self.partition, self.inside, self.late = record.timestamp, record.partition, inside, late
         # what it takes to read the event again, should another partition's take its place
         self.value = (record.at, len(record.value)) if reread and record.at is not None else record.value
 
@@ -538,12 +537,10 @@ class Partition:
     def __init__(self):
         self.last_offset = -1
         self.greatest_timestamp = None      # T
-        self.seen = {}                      # speed: event_id -> (offset, T) of its last valid record
+        self.greatest_time = None           # E: of the valid events that may move it
+        self.late = 0
+        self.seen = {}                      # speed: event_id -> (offset, timestamp) of its last valid record
         self.beaten = set()                 # exact: ids whose first one here lost to another partition's
-        self.times = array.array('q')       # of events counted when they came
-        self.leads = bytearray()            # 1: may move E
-        self.counted = bytearray()          # 0: taken out again
-        self.inside = bytearray()           # 1: from the start on
 
 
 class Answers:
@@ -557,7 +554,7 @@ class Answers:
       reread   function(at, size) -> bytes of the dump, so that the values need not be kept in memory
 
     minutes[(minute_ms, currency)], days[(date, currency)]: Revenue; products[(date, currency, sku)]: Product;
-    records, counted, duplicate, late (late_by_partition), rejected[reason]."""
+    records, counted, duplicate, late, rejected[reason]."""
 
     def __init__(self, time_zone='UTC', rules='exact', below=None, start=None, horizon_records=1_000_000,
                  horizon_ms=DAY_MS, max_skew_ms=10 * MINUTE_MS, grace_ms=30 * MINUTE_MS, products=True, reread=None):
@@ -606,23 +603,32 @@ class Answers:
         if type(event) is Reject:
             self.rejected[event.reason] += inside
             return
+        late = self.is_late(p, record, event)
         if self.rules == 'speed':
             first = self.first_within_horizon(p, record, event)
         else:
-            first = self.first_in_log(p, record, event)
-        if first:
-            self.count(p, record, event, inside)
-        else:
-            self.duplicate += inside
+            first = self.first_in_log(p, record, event, inside, late)
+        if first and inside:
+            self.counted += 1
+            p.late += late
+            self.tally(event, 1)
+        elif inside:
+            self.duplicate += 1
+
+    def is_late(self, p, record, event):
+        end = event.time_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
+        late = p.greatest_time is not None and p.greatest_time >= end + self.grace_ms
+        if event.time_ms <= record.timestamp + self.max_skew_ms and (p.greatest_time is None or event.time_ms > p.greatest_time):
+            p.greatest_time = event.time_ms
+        return late
 
     def first_within_horizon(self, p, record, event):
         before = p.seen.get(event.event_id)
-        p.seen[event.event_id] = (record.offset, p.greatest_timestamp)
-        # the last valid record with the id is the nearest in both measures, for T never falls
+        p.seen[event.event_id] = (record.offset, record.timestamp)
         return before is None or record.offset - before[0] > self.horizon_records or \
             p.greatest_timestamp - before[1] > self.horizon_ms
 
-    def first_in_log(self, p, record, event):
+    def first_in_log(self, p, record, event, inside, late):
         """True if the event counts as far as is known; one of another partition that it beats is taken out."""
         other = self.winners.get(event.event_id)
         if other is not None:
@@ -634,26 +640,17 @@ class Answers:
                 p.beaten.add(event.event_id)
                 return False
             self.take_out(event.event_id, other)
-        self.winners[event.event_id] = Seen(record, len(p.times), self.reread)
+        self.winners[event.event_id] = Seen(record, inside, late, self.reread)
         return True
 
     def take_out(self, event_id, seen):
         p = self.partitions[seen.partition]
         p.beaten.add(event_id)
-        p.counted[seen.index] = 0
-        if p.inside[seen.index]:
+        if seen.inside:
             self.tally(parse(seen.value if type(seen.value) is bytes else self.reread(*seen.value)), -1)
             self.counted -= 1
             self.duplicate += 1
-
-    def count(self, p, record, event, inside):
-        p.times.append(event.time_ms)
-        p.leads.append(event.time_ms <= record.timestamp + self.max_skew_ms)
-        p.counted.append(1)
-        p.inside.append(inside)
-        if inside:
-            self.counted += 1
-            self.tally(event, 1)
+            p.late -= seen.late
 
     def tally(self, event, times):
         date = self.date(event.time_ms)
@@ -669,23 +666,8 @@ class Answers:
             product.lines += times
 
     @property
-    def late_by_partition(self):
-        late = {}
-        for number, p in self.partitions.items():
-            greatest, n = None, 0
-            for time_ms, leads, counted, inside in zip(p.times, p.leads, p.counted, p.inside):
-                if not counted:
-                    continue
-                end = time_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
-                n += inside and greatest is not None and greatest >= end + self.grace_ms
-                if leads and (greatest is None or time_ms > greatest):
-                    greatest = time_ms
-            late[number] = n
-        return late
-
-    @property
     def late(self):
-        return sum(self.late_by_partition.values())
+        return sum(p.late for p in self.partitions.values())
 
     def total(self, currency):
         """All days of one currency."""

@@ -332,7 +332,9 @@ def test_speed_horizon():
     assert counted((0, 0, 0, a), (1, 0, 0, a)) == 2                           # a partition each
     assert counted((0, 0, 0, a), (0, 10, 0, a), (0, 20, 0, a)) == 1           # a duplicate keeps the id known
     assert counted((0, 0, 0, a), (0, 1, 5000, bad), (0, 2, 0, a)) == 2        # T is the greatest so far, of all records
-    assert counted((0, 0, 5000, bad), (0, 1, 0, a), (0, 2, 5900, a)) == 1
+    assert counted((0, 0, 5000, bad), (0, 1, 4900, a), (0, 2, 0, a)) == 1
+    assert counted((0, 0, 5000, bad), (0, 1, 0, a), (0, 2, 0, a)) == 2        # an age is measured from the record's own time
+    assert counted((0, 0, 900, a), (0, 1, 0, a), (0, 2, 1001, a)) == 2        # and of the last one with the id
     assert counted((0, 0, 0, event('a', price='x')), (0, 1, 0, a)) == 1
     assert counted((0, 0, 0, a), (0, 1, 0, b), (0, 2, 0, b)) == 2
 
@@ -355,6 +357,7 @@ def test_late():
     ahead = end + 30 * minute
     assert late((ahead - 10 * minute, 'a', ahead), now('b', T0)) == 1
     assert late((ahead - 10 * minute - 1, 'a', ahead), now('b', T0)) == 0     # too far ahead: does not move E
+    assert late(now('a', T0), now('a', ahead), now('b', T0)) == 1             # a duplicate moves E too
     for rules in ('exact', 'speed'):
         assert late(now('a', ahead), now('b', T0), rules=rules) == 1
         assert late(now('a', ahead), now('b', T0), rules=rules, start={0: 1}) == 1
