@@ -1,0 +1,207 @@
+#include "common/base.h"
+#include "speed/partition.h"
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "speed/clock.h"
+
+struct partition *partition_new(const struct config *config, int number)
+{
+	struct partition *p = xcalloc(1, sizeof(*p));
+
+	p->number = number;
+	redis_base(p->base, config->name, config->topic, number);
+	values_init(&p->pending);
+	tail_init(&p->tail);
+	p->next = p->position = -1;
+	p->oldest_ms = p->sent_oldest_ms = p->arrived_ms = DATETIME_NONE;
+	return p;
+}
+
+static void partition_release_last(struct partition *p)
+{
+	if (p->last)
+		rd_kafka_message_destroy(p->last);
+	p->last = NULL;
+}
+
+void partition_free(struct partition *p)
+{
+	partition_drop(p);
+	partition_forget(p);
+	values_release(&p->pending);
+	redis_state_release(&p->known);
+	free(p);
+}
+
+void partition_drop(struct partition *p)
+{
+	values_clear(&p->pending);
+	partition_release_last(p);
+	p->n_pending = 0;
+	p->next = p->position = -1;
+	p->sent = 0;
+	p->lost_from = p->lost_to = 0;
+	p->oldest_ms = p->sent_oldest_ms = DATETIME_NONE;
+	p->at_end = false;
+	p->life++;
+}
+
+void partition_forget(struct partition *p)
+{
+	if (p->has_fold)
+		fold_release(&p->fold);
+	p->has_fold = false;
+}
+
+bool partition_resume(struct partition *p, const struct config *config, int64_t first, int64_t *ret_from_ms)
+{
+	const struct generation *open = redis_state_open(&p->known);
+
+	partition_drop(p);
+	if (!p->has_fold)
+		fold_init(&p->fold, &config->rules);
+	p->has_fold = true;
+	p->next = p->position = open->next;
+	p->tail = p->known.tail;
+	if (first > p->next) {
+		p->lost_from = p->next;
+		p->lost_to = p->position = first;
+	}
+	if (fold_resume(&p->fold, p->position, &p->known.latest)) {
+		p->state = PARTITION_FOLDING;
+		return true;
+	}
+	*ret_from_ms = horizon_oldest_record_ms(&p->fold.horizon, p->known.latest.latest_record_ms);
+	return false;
+}
+
+void partition_warm(struct partition *p, int64_t from)
+{
+	horizon_start(&p->fold.horizon, from, p->known.latest.latest_record_ms);
+	p->warm_from = p->warm_at = from;
+	p->state = from < p->position ? PARTITION_WARMING : PARTITION_FOLDING;
+}
+
+static void partition_warmed(struct partition *p)
+{
+	log_info("partition %d: the horizon is read, folding from offset %" PRId64, p->number, p->position);
+	p->state = PARTITION_FOLDING;
+}
+
+int partition_record(struct partition *p, struct event_parser *parser, rd_kafka_message_t *message,
+	enum event_reject *ret_reject, struct err *err)
+{
+	const struct event *event = NULL;
+	int64_t record_ms = rd_kafka_message_timestamp(message, NULL);
+	enum event_reject reject;
+
+	if (p->state == PARTITION_WARMING && message->offset >= p->position)
+		partition_warmed(p);
+	if (p->state < PARTITION_WARMING || message->offset < (p->state == PARTITION_WARMING ? p->warm_at : p->position))
+		return PARTITION_IGNORED;
+	reject = event_parse(parser, message->payload, message->len, &event);
+	if (reject != EVENT_OK)
+		event = NULL;
+	if (p->state == PARTITION_WARMING) {
+		fold_warm(&p->fold, message->offset, record_ms, event);
+		p->warm_at = message->offset + 1;
+		return PARTITION_IGNORED;
+	}
+	if (values_add(&p->pending, &p->fold, message->offset, record_ms, event, reject, err))
+		return -1;
+	partition_release_last(p);
+	p->last = message;
+	p->position = message->offset + 1;
+	p->at_end = false;
+	p->n_pending++;
+	if (p->oldest_ms == DATETIME_NONE)
+		p->oldest_ms = record_ms;
+	*ret_reject = reject;
+	return reject == EVENT_OK ? PARTITION_TAKEN : PARTITION_REJECTED;
+}
+
+void partition_end(struct partition *p, int64_t offset)
+{
+	if (p->state == PARTITION_WARMING && offset >= p->position)
+		partition_warmed(p);
+	if (p->state != PARTITION_FOLDING || offset < p->position)
+		return;
+	if (offset > p->position) { /* transaction markers */
+		fold_skip(&p->fold, offset);
+		p->position = offset;
+	}
+	p->end = offset;
+	p->at_end = true;
+}
+
+bool partition_lose(struct partition *p, int64_t first)
+{
+	if (p->state != PARTITION_FOLDING || first <= p->position || p->lost_from < p->lost_to)
+		return false;
+	p->lost_from = p->position;
+	p->lost_to = p->position = first;
+	fold_skip(&p->fold, first);
+	return true;
+}
+
+/* --- flush ------------------------------------------------------------------------------------------------------- */
+
+bool partition_is_dirty(const struct partition *p)
+{
+	return p->state == PARTITION_FOLDING && p->position > p->next && !p->sent;
+}
+
+void partition_flush(struct partition *p, const char *fold, struct redis_command *command)
+{
+	struct redis_flush flush = {
+		.expected_next = p->next,
+		.new_next = p->position,
+		.fold = fold,
+		.latest = p->fold.state,
+		.tail = &p->tail,
+		.lost_from = p->lost_from,
+		.lost_to = p->lost_to,
+	};
+
+	assert(partition_is_dirty(p) && p->n_dead == 0);
+	if (p->last)
+		kafka_tail(&p->tail, p->last);
+	partition_release_last(p);
+	values_flush(&p->pending, command, p->base, &flush);
+	values_clear(&p->pending);
+	p->n_pending = 0;
+	p->lost_from = p->lost_to = 0;
+	p->sent = p->position;
+	p->sent_oldest_ms = p->oldest_ms;
+	p->oldest_ms = DATETIME_NONE;
+}
+
+void partition_flushed(struct partition *p)
+{
+	p->next = p->sent;
+	p->sent = 0;
+	p->sent_oldest_ms = DATETIME_NONE;
+}
+
+/* --- how far it is ----------------------------------------------------------------------------------------------- */
+
+bool partition_is_current(const struct partition *p)
+{
+	return p->state == PARTITION_FOLDING && p->at_end && p->next == p->position;
+}
+
+int64_t partition_lag(const struct partition *p)
+{
+	return p->next >= 0 && p->end > p->next ? p->end - p->next : 0;
+}
+
+int64_t partition_waiting_ms(const struct partition *p)
+{
+	if (p->sent_oldest_ms != DATETIME_NONE)
+		return p->sent_oldest_ms;
+	if (p->oldest_ms != DATETIME_NONE)
+		return p->oldest_ms;
+	/* the record is still in Kafka: it is not older than the newest that we have seen, more or less */
+	return partition_lag(p) > 0 ? p->known.latest.latest_record_ms : DATETIME_NONE;
+}

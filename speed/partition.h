@@ -1,0 +1,87 @@
+/* One partition in the hands of this worker: folds records into pending values, and knows how far Redis has them.
+ * Decides; does no I/O (messages and commands come and go through the callers). One thread. */
+#ifndef SPEED_PARTITION_H
+#define SPEED_PARTITION_H
+
+#include "common/kafka.h"
+#include "speed/values.h"
+
+enum partition_state {
+	PARTITION_AWAY,    /* not ours */
+	PARTITION_WAITING, /* ours; the recovery path comes first */
+	PARTITION_WARMING, /* reads the horizon behind its start again */
+	PARTITION_FOLDING,
+};
+
+struct partition {
+	int number;
+	enum partition_state state;
+	char base[REDIS_BASE_MAX];
+
+	struct fold fold;
+	bool has_fold;          /* the horizon's memory is there */
+	struct values pending;
+	int64_t n_pending;      /* records */
+	int64_t next;           /* everything below is in Redis; -1: not known */
+	int64_t position;       /* everything below is in Redis, on the way there, or pending */
+	int64_t sent;           /* the new next of the flush on its way; 0: none */
+	uint64_t life;          /* raised when pending is dropped: replies to an older life do not matter */
+	struct tail tail;       /* of the last record below position */
+	rd_kafka_message_t *last; /* owned; the message that the tail must still be taken from, or NULL */
+	int64_t lost_from, lost_to; /* pending: what retention took */
+
+	int64_t oldest_ms, sent_oldest_ms; /* record timestamp of the oldest pending or sent record, or DATETIME_NONE */
+	int64_t arrived_ms;     /* wall clock of the last arrival, or DATETIME_NONE */
+	int64_t end;            /* of the log, as far as known */
+	bool at_end;            /* the end-of-partition event came at `position` */
+
+	int64_t warm_from, warm_at; /* while warming: where it began, how far it is */
+	int64_t retry_ms;       /* waiting: not before (monotonic) */
+	struct redis_state known; /* as Redis told last */
+	int64_t n_dead;         /* dead letters that are not acknowledged yet */
+	bool dead_failed;       /* one of them cannot be delivered */
+};
+
+struct partition *partition_new(const struct config *config, int number);
+void partition_free(struct partition *partition);
+
+/* Forgets what is pending: Redis' state decides where it goes on. */
+void partition_drop(struct partition *partition);
+/* Gives the horizon's memory back as well. */
+void partition_forget(struct partition *partition);
+
+/* Goes on at `start`, with the state in partition->known; first: the log's first offset. Sets next, position and what is
+ * lost. Returns true when folding can begin at `start`; false: the horizon must be read from *ret_from_ms (record time) on,
+ * partition_warm() says where. */
+bool partition_resume(struct partition *partition, const struct config *config, int64_t first, int64_t *ret_from_ms);
+/* The horizon is read from offset `from` on; partition_resume() said so. */
+void partition_warm(struct partition *partition, int64_t from);
+
+enum partition_result {
+	PARTITION_TAKEN,    /* counted, or a duplicate; message kept: the partition destroys it */
+	PARTITION_REJECTED, /* the same, but it must go to the dead-letter topic now */
+	PARTITION_IGNORED,  /* not for us: the caller destroys it */
+};
+
+/* The next message without error. ERR_DATA on overflow: -1. */
+int partition_record(struct partition *partition, struct event_parser *parser, rd_kafka_message_t *message,
+	enum event_reject *ret_reject, struct err *err);
+/* The end-of-partition event at `offset`. */
+void partition_end(struct partition *partition, int64_t offset);
+/* Retention took [position, first): goes on at first. False when that cannot be added to what is pending. */
+bool partition_lose(struct partition *partition, int64_t first);
+
+/* Is there something to flush, and may it be? */
+bool partition_is_dirty(const struct partition *partition);
+/* Builds the flush of all that is pending; from now on it is on its way. */
+void partition_flush(struct partition *partition, const char *fold, struct redis_command *command);
+/* Redis has it. */
+void partition_flushed(struct partition *partition);
+
+/* Everything of the log that we know of is in Redis. */
+bool partition_is_current(const struct partition *partition);
+int64_t partition_lag(const struct partition *partition);
+/* The record timestamp of the oldest record that is not in Redis, as far as known, or DATETIME_NONE. */
+int64_t partition_waiting_ms(const struct partition *partition);
+
+#endif

@@ -1,0 +1,184 @@
+#include "common/base.h"
+#include "speed/speed.h"
+
+#include "common/log.h"
+#include "common/mem.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+volatile sig_atomic_t speed_stop;
+
+static void speed_on_stop(int signal)
+{
+	(void)signal;
+	if (!speed_stop)
+		alarm(SPEED_STOP_MS / 1000);
+	speed_stop = 1;
+}
+
+/* The end took too long, because a server hangs. To leave at once is safe at any time: what Redis does not have, the next
+ * worker reads again. */
+static void speed_on_alarm(int signal)
+{
+	(void)signal;
+	_exit(0);
+}
+
+static void speed_signals(void)
+{
+	struct sigaction stop = { .sa_handler = speed_on_stop }, end = { .sa_handler = speed_on_alarm };
+
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGALRM, &end, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+int speed_open(struct speed *speed, struct err *err)
+{
+	char host[64] = "";
+	struct redis_uri uri;
+
+	speed->queue_fd = -1;
+	speed_signals();
+	config_log(&speed->config);
+	if (speed->config.n_args)
+		return err_set(err, ERR_USAGE, "unexpected argument '%s'", speed->config.args[0]);
+	if (redis_uri_parse(speed->config.redis, &uri, err))
+		return -1;
+	redis_uri_release(&uri);
+	gethostname(host, sizeof(host) - 1);
+	snprintf(speed->worker, sizeof(speed->worker), "%s-%d", host, (int)getpid());
+	fold_version(&speed->config.rules, speed->fold);
+	speed->parser = event_parser_new();
+	if (consumer_open(speed, err) || dead_letter_open(&speed->dead, &speed->config, err))
+		return -1;
+	speed->published = published_start(&speed->config);
+	log_info("start worker=%s fold=%s", speed->worker, speed->fold);
+	return 0;
+}
+
+/* A connection to Redis, if it is time to try. */
+static void speed_connect(struct speed *speed)
+{
+	struct err err = { 0 };
+
+	if (speed->store.redis || clock_ms() < speed->connect_ms)
+		return;
+	if (store_open(&speed->store, speed->config.redis, &err)) {
+		speed->connect_ms = clock_ms() + SPEED_RETRY_MS;
+		if (complaint_due(&speed->no_redis))
+			log_warn("%s; retrying", err.msg);
+		return;
+	}
+	if (complaint_over(&speed->no_redis))
+		log_info("redis is there");
+}
+
+static void speed_read_store(struct speed *speed, int timeout_ms)
+{
+	struct err err = { 0 };
+
+	if (speed->store.redis && store_read(&speed->store, timeout_ms, flush_on_reply, speed, &err))
+		flush_lost_redis(speed, &err);
+}
+
+static bool speed_is_full(const struct speed *speed)
+{
+	return speed->n_pending >= speed->config.pending_max || flush_waits_for_letters(speed);
+}
+
+/* Sleeps until Kafka or Redis has something, or a timer may be due. */
+static void speed_wait(struct speed *speed, bool full)
+{
+	struct pollfd fds[2] = {
+		{ .fd = full ? -1 : speed->queue_fd, .events = POLLIN },
+		{ .fd = store_fd(&speed->store), .events = POLLIN },
+	};
+	bool soon = speed->n_pending || speed->dead.n_waiting;
+	char drop[64];
+
+	if (poll(fds, ARRAY_SIZE(fds), soon ? 1 : 100) > 0 && fds[0].revents)
+		while (read(speed->queue_fd, drop, sizeof(drop)) > 0)
+			;
+}
+
+static void speed_turn(struct speed *speed)
+{
+	bool full = speed_is_full(speed), idle = full;
+
+	speed_connect(speed);
+	recovery_turn(speed);
+	if (!full)
+		idle = consumer_take(speed);
+	speed_read_store(speed, 0);
+	dead_letter_poll(&speed->dead, 0);
+	flush_turn(speed);
+	if (clock_ms() - speed->tick_ms >= SPEED_TICK_MS) {
+		speed->tick_ms = clock_ms();
+		progress_tick(speed);
+	}
+	progress_turn(speed);
+	if (idle)
+		speed_wait(speed, full);
+}
+
+/* Everything that is pending goes to Redis, as far as it answers in time. */
+static void speed_finish(struct speed *speed)
+{
+	int64_t until_ms = clock_ms() + SPEED_STOP_MS / 2;
+	struct err err = { 0 };
+
+	while (speed->store.redis && clock_ms() < until_ms) {
+		bool dirty = false;
+
+		speed_read_store(speed, 5);
+		dead_letter_poll(&speed->dead, 0);
+		speed->flushed_ms = 0; /* no need to wait between two flushes */
+		flush_turn(speed);
+		for (int i = 0; i < speed->n_partitions; i++)
+			dirty = dirty || (speed->partitions[i] && speed->partitions[i]->state == PARTITION_FOLDING &&
+						 speed->partitions[i]->position > speed->partitions[i]->next);
+		if (!dirty)
+			break;
+	}
+	if (speed->store.redis && store_drain(&speed->store, flush_on_reply, speed, &err))
+		log_warn("stopping without the last replies: %s", err.msg);
+	consumer_commit(speed);
+}
+
+int speed_run(struct speed *speed, struct err *err)
+{
+	if (consumer_find_topic(speed, err) || consumer_subscribe(speed, err))
+		return -1;
+	progress_catch_up(speed);
+	while (!speed_stop && speed->fatal.code == ERR_NONE)
+		speed_turn(speed);
+	if (speed->fatal.code != ERR_NONE) {
+		*err = speed->fatal;
+		return -1;
+	}
+	log_info("stopping");
+	speed_finish(speed);
+	return 0;
+}
+
+void speed_close(struct speed *speed)
+{
+	for (int i = 0; i < speed->n_partitions; i++)
+		if (speed->partitions[i])
+			partition_drop(speed->partitions[i]); /* gives messages back before Kafka is closed */
+	consumer_close(speed);
+	dead_letter_close(&speed->dead);
+	store_release(&speed->store);
+	for (int i = 0; i < speed->n_partitions; i++)
+		if (speed->partitions[i])
+			partition_free(speed->partitions[i]);
+	free(speed->partitions);
+	event_parser_free(speed->parser);
+	if (!speed->published) /* else its thread still reads it */
+		config_release(&speed->config);
+	log_info("end");
+}

@@ -1,0 +1,104 @@
+/* lambda-speed: one worker. The parts, and who calls whom:
+ *
+ *   main.c        start and end
+ *   speed.c       the loop and its turns
+ *   consumer.c    Kafka: assignment, messages, where to read next
+ *   recovery.c    the one path back: published run, adopt, state, log, horizon
+ *   flush.c       what goes to Redis, and what its replies mean
+ *   progress.c    heartbeats, log lines, offsets for lag tools
+ *   partition.c, values.c   what one partition has pending (no I/O)
+ *   store.c, published.c, dead_letter.c   Redis, Postgres, the dead-letter topic
+ *
+ * One thread, but for the one that asks Postgres. Whatever goes wrong, pending records are dropped and Redis' state says
+ * where to go on: nothing is counted twice or lost (docs/speed.md). */
+#ifndef SPEED_SPEED_H
+#define SPEED_SPEED_H
+
+#include "speed/clock.h"
+#include "speed/dead_letter.h"
+#include "speed/partition.h"
+#include "speed/published.h"
+#include "speed/store.h"
+
+#include <signal.h>
+
+enum {
+	SPEED_TICK_MS = 1000,     /* adopt and heartbeat */
+	SPEED_RETRY_MS = 1000,    /* between two tries of a partition, or to connect to Redis */
+	SPEED_ASK_MS = 5000,      /* for one question to Kafka */
+	SPEED_STOP_MS = 4500,     /* from SIGTERM to the end, at most */
+	SPEED_CATCH_UP_MS = 250,  /* between two flushes while far behind: larger ones cost Redis less per event */
+};
+
+struct progress {
+	bool catching_up;
+	int64_t since_ms;            /* monotonic: when it began */
+	int64_t said_ms;             /* the last line */
+	int64_t n_records, n_warmed; /* since then */
+	int64_t said_records;        /* n_records at the last line */
+	int64_t behind_ms;           /* since when it is not current, or 0 */
+};
+
+struct speed {
+	struct config config;
+	char fold[FOLD_VERSION_MAX];
+	char worker[128];
+	rd_kafka_t *rk;                /* the consumer */
+	rd_kafka_queue_t *queue;       /* of rk */
+	int queue_fd;                  /* readable when the queue has something; -1: not made yet */
+	struct kafka_log log;
+	struct event_parser *parser;
+	struct published *published;
+	struct dead_letter dead;
+	struct store store;
+	struct partition **partitions; /* by number; NULL: never had it */
+	int n_partitions;
+	int64_t n_pending;             /* records, over all partitions */
+	int64_t wall_ms;               /* wall clock of this turn */
+	int64_t flushed_ms, tick_ms, commit_ms, connect_ms; /* monotonic: when last, or not before */
+	struct progress progress;
+	struct complaint no_redis, no_postgres, no_kafka, no_topic, no_letter, stale;
+	struct err fatal;              /* set: the program ends with it */
+};
+
+extern volatile sig_atomic_t speed_stop; /* SIGTERM or SIGINT came */
+
+/* speed.c */
+MUST_USE int speed_open(struct speed *speed, struct err *err);
+MUST_USE int speed_run(struct speed *speed, struct err *err);
+void speed_close(struct speed *speed); /* accepts a half-open one */
+
+/* consumer.c */
+MUST_USE int consumer_open(struct speed *speed, struct err *err);
+/* Waits until the topic and its brokers are there; complains; 0 also when stopped. */
+MUST_USE int consumer_find_topic(struct speed *speed, struct err *err);
+MUST_USE int consumer_subscribe(struct speed *speed, struct err *err);
+/* Takes messages for some milliseconds. Returns true when the queue is empty. */
+bool consumer_take(struct speed *speed);
+/* No messages of it until consumer_read_from(). */
+void consumer_pause(struct speed *speed, const struct partition *partition);
+MUST_USE int consumer_read_from(struct speed *speed, const struct partition *partition, int64_t offset, struct err *err);
+void consumer_commit(struct speed *speed);
+void consumer_close(struct speed *speed);
+
+/* recovery.c */
+/* The partition drops what is pending and waits for the recovery path; not before wait_ms are over. */
+void recovery_need(struct speed *speed, struct partition *partition, int64_t wait_ms);
+/* Tries for all that wait and are due. */
+void recovery_turn(struct speed *speed);
+/* What adopt needs; false when there is no published run to adopt (any more). first: the log's first offset, or -1. */
+bool recovery_adopt_arguments(const struct speed *speed, const struct pg_published *published,
+	const struct partition *partition, int64_t first, struct redis_adopt *ret_adopt, struct tail *ret_tail);
+
+/* flush.c */
+void flush_turn(struct speed *speed);       /* sends a flush if one is due */
+void flush_on_reply(void *arg, const struct store_owed *owed, const redisReply *reply);
+bool flush_waits_for_letters(const struct speed *speed);
+void flush_lost_redis(struct speed *speed, const struct err *err); /* closes the store; everything recovers */
+
+/* progress.c */
+void progress_tick(struct speed *speed);    /* once a second: adopt, heartbeat, commit */
+void progress_turn(struct speed *speed);    /* log lines */
+void progress_catch_up(struct speed *speed); /* from now on until all is current */
+
+#endif
