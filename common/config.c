@@ -10,6 +10,8 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/pg.h"
+#include "common/redis.h"
 #include "common/zone.h"
 
 enum setting_kind {
@@ -355,6 +357,19 @@ static int config_check_name(const char *what, const char *value, struct err *er
 	return 0;
 }
 
+/* Addresses that no waiting would mend. */
+static int config_check_addresses(const struct config *config, struct err *err)
+{
+	struct redis_uri uri;
+
+	if (redis_uri_parse(config->redis, &uri, err))
+		return err_wrap(err, "--redis");
+	redis_uri_release(&uri);
+	if (pg_check_uri(config->postgres, err))
+		return err_wrap(err, "--postgres");
+	return 0;
+}
+
 int config_load(struct config *config, enum config_program program, const char *program_name,
 	const char *usage, int argc, char **argv, struct err *err)
 {
@@ -370,6 +385,8 @@ int config_load(struct config *config, enum config_program program, const char *
 		return asked;
 	if (config_check_name("--name", config->name, err) ||
 		config_check_name("--topic", config->topic, err))
+		return -1;
+	if (config_check_addresses(config, err))
 		return -1;
 	log_init(program_name, config_log_level(config->log_level));
 	if (zone_load(config->time_zone, &config->calendar, err))

@@ -57,7 +57,7 @@ int pg_error(PGconn *conn, const PGresult *result, struct err *err, const char *
 }
 
 /* libpq's own words about a malformed URI quote it whole, with its password. */
-static int pg_check_uri(const char *uri, struct err *err)
+int pg_check_uri(const char *uri, struct err *err)
 {
 	char *message = NULL;
 	PQconninfoOption *options = PQconninfoParse(uri, &message);

@@ -7,6 +7,9 @@
 
 #include "common/err.h"
 
+/* Is it a libpq URI or conninfo text? ERR_USAGE names no secret. */
+MUST_USE int pg_check_uri(const char *uri, struct err *err);
+
 /* Connects, with application_name = program, within timeout_ms. ERR_DATABASE names host and port, never a
  * password. */
 MUST_USE int pg_open(
