@@ -159,21 +159,20 @@ class World:
         finally:
             connection.close()
 
-    def kafka_admin(self):
-        return confluent_kafka.admin.AdminClient({"bootstrap.servers": self.stack.env["LAMBDA_BROKERS"]})
-
-    def create_topic(self, partitions, topic=None):
-        new = confluent_kafka.admin.NewTopic(topic or self.topic, partitions, 1, config={"retention.ms": "-1"})
-        for done in self.kafka_admin().create_topics([new]).values():
+    def kafka_admin(self, method, *args):
+        """Calls a method of the admin client and waits for all its results."""
+        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.stack.env["LAMBDA_BROKERS"]})
+        for done in getattr(admin, method)(*args).values():
             done.result(30)
+
+    def create_topic(self, partitions):
+        self.kafka_admin("create_topics", [confluent_kafka.admin.NewTopic(self.topic, partitions, 1, config={"retention.ms": "-1"})])
 
     def delete_topic(self):
-        for done in self.kafka_admin().delete_topics([self.topic]).values():
-            done.result(30)
+        self.kafka_admin("delete_topics", [self.topic])
 
     def add_partitions(self, total):
-        for done in self.kafka_admin().create_partitions([confluent_kafka.admin.NewPartitions(self.topic, total)]).values():
-            done.result(30)
+        self.kafka_admin("create_partitions", [confluent_kafka.admin.NewPartitions(self.topic, total)])
         self.partitions = total
 
     def producer(self, **config):
