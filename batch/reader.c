@@ -190,20 +190,28 @@ int reader_record(void *arg, const struct record *record, struct err *err)
 
 /* --- thread --------------------------------------------------------------------------------------------------------- */
 
+void reader_begin(struct reader *reader)
+{
+	for (int i = 0; i < reader->n_parts; i++)
+		reader_fold_start(reader, &reader->folds[i]);
+}
+
+void reader_finish(struct reader *reader)
+{
+	for (int i = 0; i < reader->n_parts; i++) {
+		reader_fold_end(&reader->folds[i]);
+		fold_release(&reader->folds[i].plain);
+		fold_release(&reader->folds[i].speed);
+	}
+}
+
 static void *reader_main(void *arg)
 {
 	struct reader *reader = arg;
 
-	for (int i = 0; i < reader->n_parts; i++)
-		reader_fold_start(reader, &reader->folds[i]);
+	reader_begin(reader);
 	reader->failed = kafka_source_read(reader->config, reader->parts, reader->n_parts, reader_record, reader, &reader->err);
-	if (!reader->failed)
-		for (int i = 0; i < reader->n_parts; i++)
-			reader_fold_end(&reader->folds[i]);
-	for (int i = 0; i < reader->n_parts; i++) { /* the search needs the memory */
-		fold_release(&reader->folds[i].plain);
-		fold_release(&reader->folds[i].speed);
-	}
+	reader_finish(reader);
 	atomic_store(&reader->ended, true);
 	return NULL;
 }

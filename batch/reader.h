@@ -45,7 +45,9 @@ void reader_start(struct reader *reader);
 /* Waits for the end of the thread; 0, or -1 with its error. */
 MUST_USE int reader_join(struct reader *reader, struct err *err);
 
-/* One record, in the thread; for the source, and for tests. */
-int reader_record(void *reader, const struct record *record, struct err *err);
+/* What the thread does around its source: begin, each record of each partition in order of offset, finish. */
+void reader_begin(struct reader *reader);
+int reader_record(void *reader, const struct record *record, struct err *err); /* a record_fn */
+void reader_finish(struct reader *reader); /* sets the parts' states, and frees what the search does not need */
 
 #endif

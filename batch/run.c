@@ -74,10 +74,10 @@ static int run_insert(struct run *run, struct err *err)
 {
 	SCOPED(pg_result_free) PGresult *result = NULL;
 	char publication[DATABASE_NUMBER_MAX], base_run[DATABASE_NUMBER_MAX];
-	const char *const params[] = { build_id, run->fold, run->config->calendar.zone,
-		database_number(publication, run->base.publication), database_number(base_run, run->base.run) };
 
-	if (pg_published_load(run->lock, &run->base, err) || pg_exec(run->lock, sql_run_insert, 5, params, &result, err))
+	if (pg_published_load(run->lock, &run->base, err) || pg_exec(run->lock, sql_run_insert, 5, (const char *const[]){ build_id,
+		run->fold, run->config->calendar.zone, database_number(publication, run->base.publication),
+		database_number(base_run, run->base.run) }, &result, err))
 		return -1;
 	run->run = pg_number(result, 0, 0);
 	progress_start(&run->progress, run->lock, run->run);
