@@ -161,6 +161,23 @@ static void feed(struct reader *reader, struct part *part, const struct made *ma
 	part->next = made->offset + 1;
 }
 
+/* Partitions come mixed, each in its order. */
+static void feed_all(const struct log *log, struct reader readers[2], struct part parts[N_PARTS])
+{
+	int next[N_PARTS] = { 0 };
+
+	for (int left = log->n; left;) {
+		int p = random_below(N_PARTS);
+
+		while (next[p] < log->n && log->made[next[p]].partition != p)
+			next[p]++;
+		if (next[p] == log->n)
+			continue;
+		feed(&readers[p ? 1 : 0], &parts[p], &log->made[next[p]++]);
+		left--;
+	}
+}
+
 struct outcome {
 	struct winners winners;
 	struct ledger ledger;
@@ -191,8 +208,7 @@ static void run_code(const struct log *log, bool spill, struct outcome *outcome)
 	}
 	for (int i = 0; i < 2; i++)
 		reader_begin(&readers[i]);
-	for (int i = 0; i < log->n; i++)
-		feed(&readers[log->made[i].partition ? 1 : 0], &parts[log->made[i].partition], &log->made[i]);
+	feed_all(log, readers, parts);
 	for (int i = 0; i < 2; i++) {
 		reader_finish(&readers[i]);
 		counters_add(&outcome->counters, &readers[i].counters);
