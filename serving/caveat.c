@@ -1,0 +1,106 @@
+#include "common/base.h"
+#include "serving/caveat.h"
+
+#include <stdarg.h>
+
+enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+
+struct caveat {
+	char *buf;
+	size_t len;
+};
+
+static void caveat_add(struct caveat *caveat, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void caveat_add(struct caveat *caveat, const char *format, ...)
+{
+	va_list ap;
+	int len;
+
+	if (caveat->len)
+		caveat->len += (size_t)snprintf(caveat->buf + caveat->len, CAVEAT_MAX - caveat->len, "; ");
+	va_start(ap, format);
+	len = vsnprintf(caveat->buf + caveat->len, CAVEAT_MAX - caveat->len, format, ap);
+	va_end(ap);
+	caveat->len += (size_t)len;
+	assert(caveat->len < CAVEAT_MAX);
+}
+
+/* "8 h"; rounded to the nearest. */
+static const char *age_words(int64_t ms, char buf[32])
+{
+	int64_t age = ms > 0 ? ms : 0;
+
+	if (age < 90 * SECOND)
+		snprintf(buf, 32, "%" PRId64 " s", (age + SECOND / 2) / SECOND);
+	else if (age < 90 * (int64_t)MINUTE)
+		snprintf(buf, 32, "%" PRId64 " min", (age + MINUTE / 2) / MINUTE);
+	else if (age < 48 * (int64_t)HOUR)
+		snprintf(buf, 32, "%" PRId64 " h", (age + HOUR / 2) / HOUR);
+	else
+		snprintf(buf, 32, "%" PRId64 " d", (age + DAY / 2) / DAY);
+	return buf;
+}
+
+bool caveat_has_provisional(const struct snapshot *snapshot, const struct question *question)
+{
+	const struct table *days = &snapshot->picture->days;
+
+	for (size_t i = 0; i < days->n; i++) {
+		const struct view_day *day = table_at(days, i);
+
+		if (day->key.day >= question->from && day->key.day <= question->to &&
+			(question->currency < 0 || question->currency == day->key.currency))
+			return true;
+	}
+	return false;
+}
+
+static void add_provisional(struct caveat *caveat, const struct snapshot *snapshot, const struct question *question)
+{
+	const struct batch_view *batch = snapshot->picture->batch;
+	char age[32];
+
+	if (question->view == QUESTION_BATCH) {
+		if (!batch->publication)
+			caveat_add(caveat, "confirmed orders only, and no batch run has confirmed any yet");
+		else
+			caveat_add(caveat, "confirmed orders only: those that had arrived %s ago",
+				age_words(snapshot->as_of_ms - batch->cut_time_ms, age));
+		return;
+	}
+	if (question->view == QUESTION_SPEED)
+		caveat_add(caveat, "provisional orders only: those that arrived since the last batch run");
+	if (!caveat_has_provisional(snapshot, question))
+		return;
+	if (!batch->publication)
+		caveat_add(caveat, "no batch run yet: all orders are provisional; the first batch run confirms them");
+	else
+		caveat_add(caveat, "includes %s of provisional orders; the next batch run confirms them",
+			age_words(snapshot->as_of_ms - batch->cut_time_ms, age));
+}
+
+bool caveat_write(const struct snapshot *snapshot, const struct question *question, char buf[CAVEAT_MAX])
+{
+	struct caveat caveat = { buf, 0 };
+	unsigned degraded = snapshot->degraded;
+	char age[32];
+
+	add_provisional(&caveat, snapshot, question);
+	if (degraded & 1u << DEGRADED_SPEED_SILENT)
+		caveat_add(&caveat, "the speed layer gives no sign of life: newer orders may be missing");
+	if (degraded & 1u << DEGRADED_SPEED_STALE)
+		caveat_add(&caveat, "the provisional part is %s old: the speed view cannot be asked or is being rebuilt",
+			age_words(snapshot->stale_ms, age));
+	if (degraded & 1u << DEGRADED_SPEED_UNAVAILABLE)
+		caveat_add(&caveat, "the speed view cannot be asked: orders since the last batch run are missing");
+	if (degraded & 1u << DEGRADED_BATCH_UNAVAILABLE)
+		caveat_add(&caveat, "the batch view cannot be asked: a newer batch run may have corrected these numbers");
+	if (degraded & 1u << DEGRADED_REBUILDING)
+		caveat_add(&caveat, "the speed view is being rebuilt: orders at the offsets in 'missing' are not included yet");
+	if (degraded & 1u << DEGRADED_LOST_EVENTS)
+		caveat_add(&caveat, "the log dropped events before they were read: those at the offsets in 'missing'");
+	if (degraded & 1u << DEGRADED_TRUNCATED_HISTORY)
+		caveat_add(&caveat, "the log's oldest events were gone before a batch run could read them");
+	return caveat.len > 0;
+}

@@ -1,0 +1,417 @@
+#include "common/base.h"
+#include "serving/products.h"
+
+#include "common/kernel/currency.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "embedded.h"
+#include "serving/product_table.h"
+
+enum { PRODUCTS_ANSWERS = 8 };
+
+enum product_load_state { PRODUCT_LOAD_READING, PRODUCT_LOAD_PAUSING, PRODUCT_LOAD_NAMING, PRODUCT_LOAD_READY };
+
+struct product_read {
+	struct redis_link_call call;
+	struct product_load *load;
+	int partition;
+};
+
+struct product_load {
+	struct products *products;
+	struct snapshot *snapshot; /* one reference */
+	int32_t day;
+	enum product_load_state state;
+	int tries;
+	size_t n_open;             /* replies owed to us */
+	bool apart, speed_away;
+	struct problem problem;    /* status 0: none */
+	int64_t ready_ms, retry_ms;
+	struct product_table table;
+	struct pg_link_call call;
+	struct product_read *reads; /* owned; of snapshot's partitions */
+	char run_text[24], day_text[16];
+	char *names;               /* owned; a Postgres array */
+	struct products_waiter *waiters;
+	struct snapshot_answer answers[PRODUCTS_ANSWERS];
+};
+
+static void product_load_forget(struct product_load *load)
+{
+	for (size_t i = 0; i < PRODUCTS_ANSWERS; i++)
+		body_unref(load->answers[i].body);
+	memset(load->answers, 0, sizeof(load->answers));
+	product_table_release(&load->table);
+	snapshot_unref(load->snapshot);
+	free(load->reads);
+	free(load->names);
+	load->snapshot = NULL;
+	load->reads = NULL;
+	load->names = NULL;
+}
+
+static void product_load_free(struct product_load *load)
+{
+	product_load_forget(load);
+	free(load);
+}
+
+/* Renders at most once per load and question. */
+static struct body *product_load_answer(struct product_load *load, const struct question *question, struct problem *problem)
+{
+	struct snapshot_answer *slot = NULL;
+
+	if (load->problem.status) {
+		*problem = load->problem;
+		return NULL;
+	}
+	for (size_t i = 0; i < PRODUCTS_ANSWERS; i++) {
+		const struct question *asked = &load->answers[i].question;
+
+		if (load->answers[i].body && asked->currency == question->currency && asked->view == question->view &&
+			asked->by_units == question->by_units && asked->limit == question->limit)
+			return body_ref(load->answers[i].body);
+		if (!slot && !load->answers[i].body)
+			slot = &load->answers[i];
+	}
+	if (!slot)
+		return product_table_render(&load->table, load->snapshot, question, problem);
+	slot->body = product_table_render(&load->table, load->snapshot, question, problem);
+	slot->question = *question;
+	return slot->body ? body_ref(slot->body) : NULL;
+}
+
+static void product_load_finish(struct product_load *load)
+{
+	struct products_waiter *waiter = load->waiters;
+
+	load->waiters = NULL;
+	load->state = PRODUCT_LOAD_READY;
+	load->ready_ms = (int64_t)uv_now(load->products->timer.loop);
+	if (!load->problem.status && load->speed_away) { /* the answer must not claim what the speed view would add */
+		struct snapshot *without = snapshot_without_speed(load->snapshot);
+
+		snapshot_unref(load->snapshot);
+		load->snapshot = without;
+		for (size_t i = 0; i < load->table.rows.n; i++) {
+			struct product_row *row = table_at(&load->table.rows, i);
+
+			row->provisional_e4 = row->provisional_units = 0;
+		}
+	}
+	while (waiter) {
+		struct products_waiter *next = waiter->next;
+		struct problem problem;
+		struct body *body = product_load_answer(load, &waiter->question, &problem);
+
+		waiter->done(waiter, body, &problem);
+		waiter = next;
+	}
+}
+
+static void product_load_on_names(struct pg_link_call *call, const PGresult *result, const struct err *err)
+{
+	struct product_load *load = (struct product_load *)((char *)call - offsetof(struct product_load, call));
+
+	for (int i = 0; !err && i < PQntuples(result); i++) {
+		struct text sku = { PQgetvalue(result, i, 0), (size_t)PQgetlength(result, i, 0) };
+
+		for (int currency = 0; currency < currency_count(); currency++) {
+			struct product_row *row = product_table_find(&load->table, currency, sku);
+
+			if (row && !row->name)
+				row->name = xstrdup(PQgetvalue(result, i, 1));
+		}
+	}
+	product_load_finish(load); /* without names if need be: they are a courtesy */
+}
+
+/* A Postgres array of the products without a name; NULL when all have one. At most 1,000: the rest stays without. */
+static char *product_load_unnamed(const struct product_load *load)
+{
+	struct out out;
+	char *text = NULL;
+	size_t n = 0;
+
+	out_init(&out, 1 << 20);
+	out_raw(&out, "{");
+	for (size_t r = 0; r < load->table.rows.n && n < 1000; r++) {
+		const struct product_row *row = table_at(&load->table.rows, r);
+		size_t len = strnlen(row->key.sku, sizeof(row->key.sku));
+
+		if (row->name)
+			continue;
+		out_raw(&out, "%s\"", n++ ? "," : "");
+		for (size_t i = 0; i < len; i++)
+			out_raw(&out, "%s%c", strchr("\"\\", row->key.sku[i]) ? "\\" : "", row->key.sku[i]);
+		out_raw(&out, "\"");
+	}
+	out_raw(&out, "}");
+	if (n && !out.full)
+		text = xstrndup(out.buf, out.len);
+	out_release(&out);
+	return text;
+}
+
+/* All replies are there. */
+static void product_load_go_on(struct product_load *load)
+{
+	struct err err = { 0 };
+
+	if (load->problem.status) {
+		product_load_finish(load);
+		return;
+	}
+	if (load->apart && ++load->tries < PRODUCTS_TRIES) {
+		load->state = PRODUCT_LOAD_PAUSING;
+		load->retry_ms = (int64_t)uv_now(load->products->timer.loop) + PRODUCTS_RETRY_MS;
+		return;
+	}
+	load->speed_away = load->speed_away || load->apart;
+	if (load->snapshot->picture->batch->publication)
+		load->names = product_load_unnamed(load);
+	if (load->names) {
+		load->state = PRODUCT_LOAD_NAMING;
+		load->call.done = product_load_on_names;
+		load->call.sql = sql_serving_names;
+		load->call.params[1] = load->names;
+		if (!pg_link_send(load->products->link, &load->call, &err))
+			return;
+	}
+	product_load_finish(load);
+}
+
+static void product_load_on_reply(struct product_load *load)
+{
+	if (--load->n_open == 0)
+		product_load_go_on(load);
+}
+
+static void product_load_on_rows(struct pg_link_call *call, const PGresult *result, const struct err *err)
+{
+	struct product_load *load = (struct product_load *)((char *)call - offsetof(struct product_load, call));
+
+	if (err)
+		problem_set(&load->problem, 503, "the batch view cannot be asked for products now");
+	for (int i = 0; !err && i < PQntuples(result); i++) {
+		const char *code = PQgetvalue(result, i, 0), *sku = PQgetvalue(result, i, 1);
+		int currency = currency_find((struct text){ code, strlen(code) });
+		struct product_row *row = currency < 0 ? NULL :
+			product_table_put(&load->table, currency, (struct text){ sku, strlen(sku) });
+
+		if (!row) {
+			problem_set(&load->problem, 500, "the batch view holds a product that is none");
+			break;
+		}
+		row->confirmed_e4 = pg_number(result, i, 2);
+		row->confirmed_units = pg_number(result, i, 3);
+		if (!row->name && !PQgetisnull(result, i, 4))
+			row->name = xstrdup(PQgetvalue(result, i, 4));
+	}
+	product_load_on_reply(load);
+}
+
+/* Adds a partition's chunks, if they belong to the same hand-over as the batch rows. */
+static int product_load_take(struct product_load *load, int partition, const redisReply *reply, struct err *err)
+{
+	const struct picture *picture = load->snapshot->picture;
+	struct redis_view view;
+	int result = 0;
+
+	if (redis_read_reply(reply, &view, err))
+		return -1;
+	if (!view.state.present || view.state.broken ||
+		redis_state_open(&view.state)->next < picture->parts[partition].coverage ||
+		handover_join(view.state.generations, view.state.n_generations, picture->batch->run,
+			picture->parts[partition].cut) < 0)
+		load->apart = true;
+	for (size_t g = 0; g < view.n_generations && !result && !load->apart; g++) {
+		if (view.generations[g].run < picture->batch->run)
+			continue;
+		for (size_t c = 0; c < view.generations[g].n_chunks && !result; c++)
+			result = product_table_add_chunk(&load->table, &view.generations[g].chunks[c], err);
+	}
+	redis_view_release(&view);
+	return result;
+}
+
+static void product_load_on_chunks(struct redis_link_call *call, const redisReply *reply, const struct err *failed)
+{
+	struct product_read *read = (struct product_read *)call;
+	struct product_load *load = read->load;
+	struct err err = { 0 };
+
+	if (failed) {
+		load->speed_away = true;
+	} else if (product_load_take(load, read->partition, reply, &err)) {
+		log_warn("the products of the speed view cannot be read: %s", err.msg);
+		load->speed_away = true;
+	}
+	product_load_on_reply(load);
+}
+
+static void product_load_ask_speed(struct product_load *load)
+{
+	const struct config *config = load->products->live->config;
+	const struct picture *picture = load->snapshot->picture;
+	SCOPED(redis_command_release) struct redis_command command = { 0 };
+	struct redis_since since = { picture->batch->run, 0 };
+	char base[REDIS_BASE_MAX], kind[16];
+	struct err err = { 0 };
+
+	load->reads = xcalloc((size_t)picture->n_parts, sizeof(*load->reads));
+	snprintf(kind, sizeof(kind), "p:%" PRId32, load->day);
+	for (int i = 0; i < picture->n_parts && !load->speed_away; i++) {
+		if (picture->parts[i].join != MERGE_JOINED)
+			continue;
+		redis_base(base, config->name, config->topic, i);
+		redis_read_command(&command, base, kind, 1000, &since, 1);
+		load->reads[i] = (struct product_read){ .call.done = product_load_on_chunks, .load = load, .partition = i };
+		if (redis_link_send(load->products->live->speedview.link, &command, &load->reads[i].call, &err))
+			load->speed_away = true;
+		else
+			load->n_open++;
+	}
+}
+
+/* Begins, or begins again. -1: nothing is under way, and there is a problem. */
+static int product_load_start(struct product_load *load)
+{
+	struct live *live = load->products->live;
+	struct err err = { 0 };
+
+	product_load_forget(load);
+	product_table_init(&load->table);
+	load->snapshot = snapshot_ref(live->snapshot);
+	load->state = PRODUCT_LOAD_READING;
+	load->apart = load->speed_away = false;
+	load->n_open = 0;
+	snprintf(load->run_text, sizeof(load->run_text), "%" PRId64, load->snapshot->picture->batch->run);
+	snprintf(load->day_text, sizeof(load->day_text), "%" PRId32, load->day);
+	if (load->snapshot->picture->batch->publication) {
+		load->call = (struct pg_link_call){ .done = product_load_on_rows, .sql = sql_serving_products, .n_params = 2,
+			.params = { load->run_text, load->day_text } };
+		if (pg_link_send(load->products->link, &load->call, &err))
+			return problem_set(&load->problem, 503, "the batch view cannot be asked for products now");
+		load->n_open++;
+	}
+	if (load->snapshot->picture->speed)
+		product_load_ask_speed(load);
+	return 0;
+}
+
+static void products_on_timer(uv_timer_t *timer)
+{
+	struct products *products = timer->data;
+	int64_t now = (int64_t)uv_now(timer->loop);
+
+	for (size_t i = 0; i < PRODUCTS_KEPT; i++) {
+		struct product_load *load = products->kept[i];
+
+		if (!load)
+			continue;
+		if (load->state == PRODUCT_LOAD_PAUSING && now >= load->retry_ms) {
+			if (product_load_start(load) || !load->n_open)
+				product_load_finish(load);
+		} else if (load->state == PRODUCT_LOAD_READY && now - load->ready_ms > PRODUCTS_FRESH_MS) {
+			product_load_free(load);
+			products->kept[i] = NULL;
+		}
+	}
+}
+
+static bool product_load_is_for(const struct products *products, const struct product_load *load, int32_t day)
+{
+	return load && load->day == day &&
+		(load->state != PRODUCT_LOAD_READY ||
+			load->snapshot->picture->batch == products->live->snapshot->picture->batch);
+}
+
+/* A load for the day, perhaps a new one; NULL when there is no room. */
+static struct product_load *products_find(struct products *products, int32_t day)
+{
+	struct product_load **slot = NULL;
+
+	for (size_t i = 0; i < PRODUCTS_KEPT; i++) {
+		struct product_load **at = &products->kept[i];
+
+		if (product_load_is_for(products, *at, day))
+			return *at;
+		if (!*at || ((*at)->state == PRODUCT_LOAD_READY && (!slot || *slot)))
+			slot = at;
+	}
+	if (!slot)
+		return NULL;
+	if (*slot)
+		product_load_free(*slot);
+	*slot = xcalloc(1, sizeof(**slot));
+	(*slot)->products = products;
+	(*slot)->day = day;
+	product_table_init(&(*slot)->table);
+	if (product_load_start(*slot) || !(*slot)->n_open) {
+		if (!(*slot)->problem.status)
+			product_load_go_on(*slot); /* nothing to wait for: no batch, no partitions */
+		else
+			(*slot)->state = PRODUCT_LOAD_READY;
+	}
+	return *slot;
+}
+
+struct body *products_ask(struct products *products, struct products_waiter *waiter, bool *ret_waits,
+	struct problem *problem)
+{
+	struct question *question = &waiter->question;
+	struct product_load *load;
+
+	*ret_waits = false;
+	if (!products->live->snapshot) {
+		live_explain(products->live, problem);
+		return NULL;
+	}
+	if (question->today)
+		question->from = question->to = products->live->snapshot->today;
+	load = products_find(products, question->from);
+	if (!load) {
+		problem_set(problem, 503, "too many days are asked for products at a time; try again in a second");
+		return NULL;
+	}
+	if (load->state == PRODUCT_LOAD_READY)
+		return product_load_answer(load, question, problem);
+	waiter->next = load->waiters;
+	load->waiters = waiter;
+	*ret_waits = true;
+	return NULL;
+}
+
+int products_open(struct products *products, uv_loop_t *loop, struct live *live, struct err *err)
+{
+	products->live = live;
+	if (pg_link_open(loop, live->config->postgres, "products", NULL, &products->link, err))
+		return -1;
+	uv_timer_init(loop, &products->timer);
+	products->timer.data = products;
+	uv_timer_start(&products->timer, products_on_timer, PRODUCTS_RETRY_MS, PRODUCTS_RETRY_MS);
+	return 0;
+}
+
+/* After live_close(): no reply of Redis is owed to us any more. */
+void products_close(struct products *products)
+{
+	if (!products->link)
+		return;
+	pg_link_close(products->link);
+	products->link = NULL;
+	uv_close((uv_handle_t *)&products->timer, NULL);
+	for (size_t i = 0; i < PRODUCTS_KEPT; i++) {
+		struct product_load *load = products->kept[i];
+
+		products->kept[i] = NULL;
+		if (!load)
+			continue;
+		if (load->state != PRODUCT_LOAD_READY) {
+			problem_set(&load->problem, 503, "stopping");
+			product_load_finish(load);
+		}
+		product_load_free(load);
+	}
+}

@@ -1,0 +1,42 @@
+/* Top products: the products of one business day, batch rows and the speed layer's chunks, read when asked for and kept for
+ * about a second. One load serves all who ask meanwhile.
+ *
+ * Happy path: the run's products of the day from Postgres and, next to it, the day's chunks of the used generations from
+ * Redis; each reply's own state must join the run. What can fail:
+ * - a state that does not join: all over again with the newest snapshot, three times, then as if Redis were away;
+ * - Redis away: the batch part alone, marked speed_unavailable;
+ * - Postgres away: a problem with status 503. One thread: the loop's. */
+#ifndef SERVING_PRODUCTS_H
+#define SERVING_PRODUCTS_H
+
+#include "serving/live.h"
+
+enum { PRODUCTS_KEPT = 16, PRODUCTS_FRESH_MS = 1000, PRODUCTS_TRIES = 3, PRODUCTS_RETRY_MS = 60 };
+
+/* Embedded in the caller's object, which lives until `done` was called: exactly once, later than products_ask().
+ * body: the waiter's reference, or NULL with a problem. */
+struct products_waiter {
+	void (*done)(struct products_waiter *waiter, struct body *body, const struct problem *problem);
+	struct question question;
+	struct products_waiter *next;
+};
+
+struct product_load;
+
+struct products {
+	struct live *live;        /* borrowed */
+	struct pg_link *link;
+	uv_timer_t timer;         /* of tries that wait */
+	struct product_load *kept[PRODUCTS_KEPT]; /* under way, or done and kept */
+};
+
+MUST_USE int products_open(struct products *products, uv_loop_t *loop, struct live *live, struct err *err);
+/* The struct must live until the loop has closed its handles. */
+void products_close(struct products *products);
+
+/* Returns a body (the caller's reference) when one is at hand; NULL and *ret_waits true when waiter->done will be called;
+ * NULL and false with a problem. waiter->question: route PRODUCTS. */
+struct body *products_ask(struct products *products, struct products_waiter *waiter, bool *ret_waits,
+	struct problem *problem);
+
+#endif

@@ -1,0 +1,227 @@
+#include "common/base.h"
+#include "serving/question.h"
+
+#include "common/kernel/currency.h"
+#include "common/kernel/datetime.h"
+
+enum parameter { P_DATE, P_FROM, P_TO, P_STEP, P_CURRENCY, P_VIEW, P_BY, P_LIMIT, N_PARAMETERS };
+
+static const char *const parameter_names[N_PARAMETERS] = { "date", "from", "to", "step", "currency", "view", "by",
+	"limit" };
+
+static const unsigned route_parameters[QUESTION_N_ROUTES] = {
+	[QUESTION_DAY] = 1u << P_CURRENCY | 1u << P_VIEW,
+	[QUESTION_RANGE] = 1u << P_FROM | 1u << P_TO | 1u << P_STEP | 1u << P_CURRENCY | 1u << P_VIEW,
+	[QUESTION_PRODUCTS] = 1u << P_DATE | 1u << P_BY | 1u << P_LIMIT | 1u << P_CURRENCY | 1u << P_VIEW,
+};
+
+const char *question_route_name(enum question_route route)
+{
+	static const char *const names[] = {
+#define X(name, label) label,
+		QUESTION_ROUTES(X)
+#undef X
+	};
+
+	return names[route];
+}
+
+static int parse_date(const char *name, const char *value, int32_t *ret_day, struct problem *problem)
+{
+	if (!date_parse((struct text){ value, strlen(value) }, ret_day))
+		return 0;
+	return problem_set(problem, 400, "%s: '%.40s' is no date; expected YYYY-MM-DD, from 1980-01-01 to 2199-12-31", name,
+		value);
+}
+
+/* For a wrong value: which words are allowed. */
+static int parse_word(const char *name, const char *value, const char *const *words, size_t n, int *ret_word,
+	struct problem *problem)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!strcmp(value, words[i])) {
+			*ret_word = (int)i;
+			return 0;
+		}
+	}
+	return problem_set(problem, 400, "%s: '%.40s' is not known; expected %s%s%s%s%s", name, value, words[0],
+		n > 1 ? n > 2 ? ", " : " or " : "", n > 1 ? words[1] : "", n > 2 ? " or " : "", n > 2 ? words[2] : "");
+}
+
+static int parse_limit(const char *value, int *ret_limit, struct problem *problem)
+{
+	int limit = 0;
+	size_t len = strlen(value);
+
+	for (size_t i = 0; i < len; i++) {
+		if (value[i] < '0' || value[i] > '9' || len > 4)
+			limit = -1;
+		if (limit >= 0)
+			limit = limit * 10 + (value[i] - '0');
+	}
+	if (limit < 1 || limit > QUESTION_TOP_MAX)
+		return problem_set(problem, 400, "limit: '%.40s' is not a whole number from 1 to %d", value,
+			QUESTION_TOP_MAX);
+	*ret_limit = limit;
+	return 0;
+}
+
+static int take_parameter(struct question *question, enum parameter which, const char *value, struct problem *problem)
+{
+	static const char *const views[] = { "merged", "batch", "speed" };
+	static const char *const bys[] = { "net", "units" };
+	static const char *const steps[] = { "day" };
+	int word = 0;
+
+	switch (which) {
+	case P_DATE:
+		question->today = false;
+		if (parse_date("date", value, &question->from, problem))
+			return -1;
+		question->to = question->from;
+		return 0;
+	case P_FROM:
+		return parse_date("from", value, &question->from, problem);
+	case P_TO:
+		return parse_date("to", value, &question->to, problem);
+	case P_STEP:
+		return parse_word("step", value, steps, ARRAY_SIZE(steps), &word, problem);
+	case P_CURRENCY:
+		question->currency = currency_find((struct text){ value, strlen(value) });
+		if (question->currency < 0)
+			return problem_set(problem, 400,
+				"currency: '%.40s' is not a currency; expected an ISO 4217 code such as GBP", value);
+		return 0;
+	case P_VIEW:
+		if (parse_word("view", value, views, ARRAY_SIZE(views), &word, problem))
+			return -1;
+		question->view = (enum question_view)word;
+		return 0;
+	case P_BY:
+		if (parse_word("by", value, bys, ARRAY_SIZE(bys), &word, problem))
+			return -1;
+		question->by_units = word == 1;
+		return 0;
+	case P_LIMIT:
+		return parse_limit(value, &question->limit, problem);
+	case N_PARAMETERS:
+		break;
+	}
+	assert(!"a parameter without a case");
+	return -1;
+}
+
+static int unknown_parameter(unsigned allowed, const char *name, struct problem *problem)
+{
+	char list[128] = "";
+	size_t len = 0;
+
+	for (unsigned i = 0; i < N_PARAMETERS; i++)
+		if (allowed & 1u << i)
+			len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", parameter_names[i]);
+	if (!allowed)
+		return problem_set(problem, 400, "'%.60s' is not a parameter; this path takes none", name);
+	return problem_set(problem, 400, "'%.60s' is not a parameter of this path; it takes %s", name, list);
+}
+
+static int parse_pair(struct question *question, struct text pair, unsigned *seen, struct problem *problem)
+{
+	unsigned allowed = route_parameters[question->route];
+	const char *equals = memchr(pair.at, '=', pair.len);
+	size_t name_len = equals ? (size_t)(equals - pair.at) : pair.len;
+	char name[64], value[64];
+
+	if (http_decode((struct text){ pair.at, name_len }, true, name, sizeof(name)) < 0)
+		return problem_set(problem, 400, "a parameter's name is too long");
+	for (unsigned i = 0; i < N_PARAMETERS; i++) {
+		if (strcmp(name, parameter_names[i]) || !(allowed & 1u << i))
+			continue;
+		if (*seen & 1u << i)
+			return problem_set(problem, 400, "%s: is given twice", name);
+		*seen |= 1u << i;
+		if (!equals)
+			return problem_set(problem, 400, "%s: has no value", name);
+		if (http_decode((struct text){ equals + 1, pair.len - name_len - 1 }, true, value, sizeof(value)) < 0)
+			return problem_set(problem, 400, "%s: the value is too long", name);
+		return take_parameter(question, (enum parameter)i, value, problem);
+	}
+	return unknown_parameter(allowed, name, problem);
+}
+
+static int parse_query(struct question *question, struct text query, unsigned *ret_seen, struct problem *problem)
+{
+	unsigned seen = 0;
+
+	while (query.at && query.len) {
+		const char *mark = memchr(query.at, '&', query.len);
+		size_t len = mark ? (size_t)(mark - query.at) : query.len;
+
+		if (len && parse_pair(question, (struct text){ query.at, len }, &seen, problem))
+			return -1;
+		query.at += mark ? len + 1 : len;
+		query.len -= mark ? len + 1 : len;
+	}
+	*ret_seen = seen;
+	return 0;
+}
+
+static int check_range(const struct question *question, unsigned seen, struct problem *problem)
+{
+	if (~seen & (1u << P_FROM | 1u << P_TO))
+		return problem_set(problem, 400, "%s: is missing; expected from=YYYY-MM-DD&to=YYYY-MM-DD, both included",
+			seen & 1u << P_FROM ? "to" : "from");
+	if (question->from > question->to)
+		return problem_set(problem, 400, "from: lies behind to");
+	if (question->to - question->from >= QUESTION_DAYS_MAX)
+		return problem_set(problem, 400, "from, to: %d days; at most %d at a time",
+			question->to - question->from + 1, QUESTION_DAYS_MAX);
+	return 0;
+}
+
+/* Everything but the query. */
+static int parse_path(const char *path, struct question *question, struct problem *problem)
+{
+	static const struct {
+		const char *path;
+		enum question_route route;
+		bool today;
+	} routes[] = {
+		{ "/v1/revenue/today", QUESTION_DAY, true },
+		{ "/revenue/today", QUESTION_DAY, true },
+		{ "/v1/revenue", QUESTION_RANGE, false },
+		{ "/v1/products/top", QUESTION_PRODUCTS, true },
+		{ "/v1", QUESTION_INDEX, false },
+		{ "/livez", QUESTION_LIVEZ, false },
+		{ "/readyz", QUESTION_READYZ, false },
+		{ "/metrics", QUESTION_METRICS, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		if (!strcmp(path, routes[i].path)) {
+			question->route = routes[i].route;
+			question->today = routes[i].today;
+			return 0;
+		}
+	}
+	if (!strncmp(path, "/v1/revenue/", 12) && path[12] && !strchr(path + 12, '/')) {
+		question->route = QUESTION_DAY;
+		if (parse_date("path", path + 12, &question->from, problem))
+			return -1;
+		question->to = question->from;
+		return 0;
+	}
+	return problem_set(problem, 404, "there is nothing at '%.80s'; see /v1 for what there is", path);
+}
+
+int question_parse(struct text path, struct text query, struct question *ret_question, struct problem *problem)
+{
+	unsigned seen = 0;
+	char name[96];
+
+	*ret_question = (struct question){ .route = QUESTION_NONE, .currency = -1, .limit = QUESTION_TOP_DEFAULT };
+	if (http_decode(path, false, name, sizeof(name)) < 0)
+		return problem_set(problem, 404, "there is nothing at this path; see /v1 for what there is");
+	if (parse_path(name, ret_question, problem) || parse_query(ret_question, query, &seen, problem))
+		return -1;
+	return ret_question->route == QUESTION_RANGE ? check_range(ret_question, seen, problem) : 0;
+}
