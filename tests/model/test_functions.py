@@ -1,0 +1,486 @@
+"""The functions in common/handover.lua, side by side with the protocol's model: after every step the state in Redis is the
+model's (generations, how often each offset is counted, publication seen). And what the model does not have: refusals,
+writes that broke off, missing chunks, expiry by time.
+
+MODEL_SEED=n repeats a run, MODEL_WALKS=n asks for more walks.
+"""
+import importlib.util
+import itertools
+import os
+import random
+import re
+import sys
+import time
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import resp  # noqa: E402
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MODEL = os.path.join(os.path.dirname(ROOT), "shared", "model", "handover_model.py")
+BASE = "test:{orders/0}"
+FOLD, LOG = "k1;test", "cluster/orders"
+NEVER_MS = 1 << 50
+
+
+def load_model():
+    if not os.path.exists(MODEL):
+        assert not os.environ.get("CI"), f"{MODEL} is not there"
+        return None
+    spec = importlib.util.spec_from_file_location("handover_model", MODEL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+model = load_model()
+needs_model = pytest.mark.skipif(model is None, reason="the model is not beside this checkout")
+
+
+@pytest.fixture(scope="module")
+def server():
+    server = resp.Server()
+    server.client.load_functions()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def f(server):
+    server.client("FLUSHALL")
+    return Functions(server.client)
+
+
+class Functions:
+    """The functions with plain arguments; every offset adds to values of its own, so that its count can be read back."""
+
+    def __init__(self, client):
+        self.redis = client
+
+    def flush(self, expected, new, run="", fold=FOLD, lost="", tail=None):
+        chunks = {"c": {"records": new - expected, "counted": new - expected}}
+        for offset in range(expected, new):
+            chunks.setdefault(f"r:{offset // 2}", {}).update({f"{offset % 60:02d}GBPg": 10 + offset, f"{offset % 60:02d}GBPo": 1})
+            chunks.setdefault("p:7", {})[f"nGBP{offset}"] = 1
+        tail = f"{new - 1} {new:016x}" if tail is None else tail
+        return self.raw_flush(expected, new, run, fold, 1000 + new, 2000 + new, tail, lost, chunks)
+
+    def raw_flush(self, expected, new, run, fold, latest_event, latest_record, tail, lost, chunks):
+        args = [expected, new, run, fold, latest_event, latest_record, tail, lost, len(chunks)]
+        for name, values in chunks.items():
+            args += [name, len(values), *itertools.chain(*values.items())]
+        return self.redis("FCALL", "lambda_1_flush", 1, BASE, *args)
+
+    def seal(self, run):
+        return self.redis("FCALL", "lambda_1_seal", 1, BASE, run)
+
+    def adopt(self, publication, run, cut, keep_ms=NEVER_MS, force=0, fold=FOLD, log=LOG):
+        tail = f"{cut - 1} {cut:016x}" if cut else ""
+        return self.redis("FCALL", "lambda_1_adopt", 1, BASE, publication, run, cut, fold, 1000 + cut, 2000 + cut, log, tail,
+                          keep_ms, force)
+
+    def read(self, kind="r", limit=1000, *pairs):
+        return self.redis("FCALL_RO", "lambda_1_read", 1, BASE, kind, limit, *pairs)
+
+    def state(self):
+        return resp.fields(self.redis("HGETALL", BASE + ":state"))
+
+    def seen(self):
+        """What the model calls the state: Redis(gens, seen), or None. Reads all values, in slices, and checks them."""
+        head = self.read()
+        if not head[0]:
+            return None
+        state = resp.fields(head[0])
+        gens = []
+        for gen in state["gens"].split():
+            run, start, end = map(int, gen.split(","))
+            gens.append((run, start, end, self.counted(run, start, end)))
+        return tuple(gens), int(state["seen"])
+
+    def counted(self, run, start, end):
+        since, chunks = 0, {}
+        while True:
+            gen = next(g for g in self.read("r", 1, run, since)[2:] if int(g[0]) == run)
+            for name, version, values in gen[3:]:
+                assert since < int(version) <= end
+                chunks[name] = resp.fields(values)
+            since = int(gen[2])
+            if gen[1] == "1":
+                break
+        assert since == end
+        products = next(g for g in self.read("p:7", 1, run, 0)[2:] if int(g[0]) == run)
+        products = resp.fields(products[3][2]) if len(products) > 3 else {}
+        offsets = []
+        for name, values in chunks.items():
+            for field, value in values.items():
+                if name.startswith("r:") and field.endswith("o"):
+                    offset = int(name[2:]) * 2 + (int(field[:2]) - int(name[2:]) * 2) % 60
+                    assert int(values[field[:-1] + "g"]) == int(value) * (10 + offset)
+                    assert products[f"nGBP{offset}"] == value
+                    offsets += [offset] * int(value)
+        assert int(chunks.get("c", {}).get("records", 0)) == len(offsets)
+        assert all(start <= o < end for o in offsets)
+        return tuple(sorted(offsets))
+
+    def dump(self):
+        keys = self.redis("KEYS", "*")
+        return {key: self.redis.raw("DUMP", key) for key in keys}
+
+    def restore(self, dump):
+        self.redis("FLUSHALL")
+        for key, value in dump.items():
+            self.redis("RESTORE", key, 0, value)
+
+
+def plain(r):
+    """The model's state in the form of Functions.seen()."""
+    return None if r is None else (r.gens, r.seen)
+
+
+def check(f, wanted, trace):
+    got = f.seen()
+    assert got == plain(wanted), f"model {plain(wanted)}, redis {got}, after:\n" + "\n".join(trace)
+    if got:
+        state = f.state()
+        end = got[0][-1][2]
+        assert "writing" not in state
+        if end:
+            assert state["tail"] == f"{end - 1} {end:016x}" and state["latest_event"] == str(1000 + end)
+
+
+# --- with the model ---------------------------------------------------------------------------------------------------
+
+
+def play(f, name, st, dump):
+    """The real call of a step of the model; returns the dump to go back to. st: before the step."""
+    worker = re.match(r"worker (\d) flush", name)
+    if worker:
+        w = st.workers[int(worker[1])]
+        assert (f.flush(w.next, w.pos)[0] == "refused") == ("refused" in name)
+    adopts = re.search(r"adopts publication (\d+)|adopt of publication (\d+) arrives", name)
+    if adopts:
+        publication = int(adopts[1] or adopts[2])
+        f.adopt(publication, *st.pubs[publication])
+    seals = re.match(r"run (\d+) (seals at (\d+)|is refused)", name)
+    if seals:
+        reply = f.seal(int(seals[1]))
+        assert reply[0] == ("ok" if seals[3] else "refused")
+        if seals[3]:
+            cut = int(seals[3])
+            assert reply[1] == seals[3] and (cut == 0 or reply[3] == str(1000 + cut) and reply[6] == f"{cut - 1} {cut:016x}")
+    if name == "FLUSHALL":
+        f.redis("FLUSHALL")
+    if name == "dump":
+        return f.dump()
+    if name == "Redis back on an older dump":
+        f.restore(dump)
+    if name == "covered generations expire":
+        f.adopt(len(st.pubs) - 1, *st.pubs[-1], keep_ms=0)
+    return dump
+
+
+@needs_model
+def test_walks(f):
+    seed = int(os.environ.get("MODEL_SEED", random.randrange(1 << 32)))
+    walks = int(os.environ.get("MODEL_WALKS", 150))
+    print("MODEL_SEED =", seed)
+    steps = 0
+    for walk in range(walks):
+        rnd = random.Random(f"{seed}/{walk}")
+        st, trace, dump = model.START, [f"walk {seed}/{walk}"], None
+        f.redis("FLUSHALL")
+        for _ in range(100):
+            name, after = rnd.choice(list(model.steps(st, 8, 4, 3)))
+            if name == "covered generations expire" and st.redis.seen != len(st.pubs) - 1:
+                continue                                     # our expiry is part of an adopt, which moves `seen`
+            trace.append(name)
+            dump = play(f, name, st, dump)
+            check(f, after.redis, trace)
+            st = after
+            steps += 1
+    print(f"{walks} walks, {steps} steps")
+
+
+@needs_model
+def test_every_step_from_every_state(f):
+    """All sequences of calls, also those that the protocol never makes, up to 3 offsets, 2 runs, 2 publications."""
+    offsets, runs, publications = 3, 2, 2
+    calls = [("flush", a, b) for a in range(offsets) for b in range(a + 1, offsets + 1)]
+    calls += [("seal", run) for run in range(1, runs + 1)]
+    calls += [("adopt", p, run, cut) for p in range(publications) for run in range(runs + 1) for cut in (0, 2, 3)]
+    found, todo, steps = {None: {}}, [None], 0
+    while todo:
+        before = todo.pop(0)
+        for call in calls:
+            if before is None and call[0] == "seal":
+                continue
+            f.restore(found[before])
+            reply = getattr(f, call[0])(*call[1:])
+            if call[0] == "flush":
+                after = model.f_flush(before, model.Worker(call[1], call[2]))
+                assert (after is None) == (reply[0] == "refused")
+                after = before if after is None else after
+            elif call[0] == "seal":
+                after, cut = model.f_seal(before, call[1])
+                assert reply[:2] == (["refused", "superseded"] if cut is None else ["ok", str(cut)])
+            else:
+                after = model.f_adopt(before, *call[1:])
+            check(f, after, [str(before), str(call)])
+            steps += 1
+            if after not in found:
+                found[after] = f.dump()
+                todo.append(after)
+    print(f"{len(found)} states, {steps} steps")
+    assert len(found) > 200
+
+
+# --- what the model does not have -------------------------------------------------------------------------------------
+
+
+def test_expiry_by_time(f):
+    f.adopt(0, 0, 0)
+    f.flush(0, 4, lost="1-2")
+    f.seal(1)
+    f.flush(4, 6, lost="4-5")
+    f.adopt(1, 1, 4, keep_ms=300)
+    assert f.state()["gens"] == "0,0,4 1,4,6" and f.state()["covered"].startswith("0:")
+    assert f.state()["lost"] == "0:1-2 1:4-5"
+    first = f.state()["covered"]
+    f.adopt(1, 1, 4, keep_ms=60000)
+    assert f.state()["covered"] == first                     # since it was first seen covered
+    f.adopt(2, 0, 0, keep_ms=60000)                          # rolled back: not covered any more
+    assert f.state()["covered"] == "" and f.state()["gens"] == "0,0,4 1,4,6"
+    f.adopt(3, 1, 4, keep_ms=300)
+    time.sleep(0.35)
+    assert f.adopt(3, 1, 4, keep_ms=300)[1] == "same"
+    assert f.state()["gens"] == "1,4,6" and f.state()["covered"] == "" and f.state()["lost"] == "1:4-5"
+    assert not [key for key in f.redis("KEYS", "*") if ":0:" in key] and "cut:0" not in f.state()
+    assert f.seen() == (((1, 4, 6, (4, 5)),), 3)
+
+
+def test_nothing_expires_uncovered(f):
+    f.adopt(0, 0, 0, keep_ms=0)
+    f.flush(0, 2)
+    f.seal(1)
+    f.flush(2, 4)
+    f.seal(2)
+    before = f.seen()
+    for _ in range(3):
+        assert f.adopt(0, 0, 0, keep_ms=0)[1] == "same"
+    assert f.seen() == before
+    assert all(f.redis("TTL", key) == -1 for key in f.redis("KEYS", "*"))
+
+
+GOOD = dict(expected=0, new=2, run="0", fold=FOLD, latest_event="5", latest_record="6", tail="1 0123456789abcdef", lost="",
+            chunks={"c": {"records": 2}, "r:5": {"00GBPg": "9223372036854775807"}})
+
+
+@pytest.mark.parametrize("wrong", [
+    {"expected": "x"}, {"expected": "-1"}, {"expected": "00"}, {"expected": "1e3"}, {"new": 0}, {"new": ""}, {"new": 1 << 53},
+    {"run": "one"}, {"fold": ""}, {"fold": "k" * 200}, {"latest_event": "now"}, {"latest_record": "1.5"},
+    {"tail": "1"}, {"tail": "1 0123"}, {"tail": "x 0123456789abcdef"}, {"lost": "1"}, {"lost": "1-1"}, {"lost": "0-3"}, {"lost": "2-1"},
+    {"chunks": {"x": {}}}, {"chunks": {"r:": {}}}, {"chunks": {"r:x": {}}}, {"chunks": {"state": {}}}, {"chunks": {"index": {}}},
+    {"chunks": {"c": {"#": "1"}}}, {"chunks": {"c": {"": "1"}}}, {"chunks": {"c": {"records": "1.0"}}}, {"chunks": {"c": {"records": ""}}},
+    {"chunks": {"c": {"records": "9223372036854775808"}}}, {"chunks": {"c": {"records": "-9223372036854775809"}}},
+    {"chunks": {"c": {"records": "+1"}}}, {"chunks": {"c": {"records": "01"}}},
+    {"chunks": {"c": {"records": "2"}, "r:5": {"00GBPg": "1e3"}}},
+])
+def test_bad_arguments_change_nothing(f, wrong):
+    f.adopt(0, 0, 0)
+    before = f.dump()
+    with pytest.raises(resp.ReplyError, match="^ARGUMENT"):
+        f.raw_flush(**{**GOOD, **wrong})
+    assert f.dump() == before
+    assert f.raw_flush(**GOOD) == ["ok"]
+
+
+def test_more_bad_arguments(f):
+    f.adopt(0, 0, 0)
+    f.flush(0, 2)
+    before = f.dump()
+    r = f.redis
+    good = [1, 1, 2, FOLD, "", "", LOG, "", 0, 0]
+    bad = [("lambda_1_adopt", good[:i] + [value] + good[i + 1:]) for i, value in
+           [(0, "x"), (1, "-1"), (2, 1 << 53), (3, ""), (4, "x"), (5, "x"), (6, "l" * 300), (7, "x"), (8, "-1"), (9, 2)]]
+    bad += [("lambda_1_adopt", good[:-1]), ("lambda_1_adopt", good + [1]), ("lambda_1_seal", ["x"]), ("lambda_1_seal", []),
+            ("lambda_1_drop", [1]), ("lambda_1_flush", []), ("lambda_1_flush", [2, 3, "", FOLD, "", "", "", "", 2, "c", 0]),
+            ("lambda_1_flush", [2, 3, "", FOLD, "", "", "", "", 1, "c", 1, "records"]),
+            ("lambda_1_flush", [2, 3, "", FOLD, "", "", "", "", 1, "c", 0, "more"]),
+            ("lambda_1_flush", [2, 3, "", FOLD, "", "", "", "", 2, "c", 0, "c", 0])]
+    for function, args in bad:
+        with pytest.raises(resp.ReplyError, match="^ARGUMENT"):
+            r("FCALL", function, 1, BASE, *args)
+    for args in (["x", 1], ["r", 0], ["r", "x"], ["p:", 1], ["r", 1, 0], ["r", 1, 1, 0, 0, 0], ["r", 1, 0, "x"]):
+        with pytest.raises(resp.ReplyError, match="^ARGUMENT"):
+            f.read(*args)
+    with pytest.raises(resp.ReplyError, match="^ARGUMENT"):
+        r("FCALL", "lambda_1_drop", 1, "no-hash-tag")
+    assert f.dump() == before
+
+
+def test_refusals(f):
+    assert f.flush(0, 1) == ["refused", "empty"]
+    assert f.seal(1) == ["refused", "empty"]
+    f.adopt(0, 0, 0)
+    f.flush(0, 2)
+    before = f.dump()
+    assert f.flush(0, 2)[:2] == ["refused", "next"]
+    assert f.flush(3, 4)[:2] == ["refused", "next"]
+    assert f.flush(2, 3, run=1)[:2] == ["refused", "run"]
+    refused = f.flush(2, 3, fold="k2;test")
+    assert refused[:2] == ["refused", "fold"] and resp.fields(refused[2:])["gens"] == "0,0,2"
+    assert f.adopt(0, 0, 0, log="other/orders")[:2] == ["ok", "other_log"]
+    assert f.dump() == before
+    f.seal(5)
+    assert f.seal(4) == ["refused", "superseded"]
+    assert f.flush(2, 3) == ["ok"]                           # a seal in between changes nothing for speed
+    assert f.adopt(3, 5, 2)[1] == "same" and f.adopt(2, 4, 2)[1] == "stale"
+
+
+def test_seal_again_answers_for_the_cut(f):
+    f.adopt(0, 0, 0)
+    f.flush(0, 2)
+    first = f.seal(1)
+    assert first == ["ok", "2", FOLD, "1002", "2002", LOG, f"1 {2:016x}"]
+    f.flush(2, 5)
+    assert f.seal(1) == first
+    f.seal(2)
+    assert f.seal(1) == first
+
+
+def test_overflow_breaks_off_and_heals(f):
+    f.adopt(0, 0, 0)
+    assert f.raw_flush(**GOOD) == ["ok"]
+    with pytest.raises(resp.ReplyError, match="overflow"):
+        f.raw_flush(**{**GOOD, "expected": 2, "new": 3, "tail": "2 0123456789abcdef", "chunks": {"r:5": {"00GBPo": 1, "00GBPg": 1}}})
+    assert f.state()["writing"] == "2" and f.state()["gens"] == "0,0,2"
+    assert f.flush(2, 3)[:2] == ["refused", "broken"]
+    assert f.seal(1) == ["refused", "broken"]
+    with pytest.raises(resp.ReplyError, match="^DAMAGED"):
+        f.read("r", 10, 0, 0)
+    assert "writing" in resp.fields(f.read()[0])             # the state alone can be read
+    assert f.adopt(0, 0, 0)[1] == "restarted"
+    assert f.seen() == (((0, 0, 0, ()),), 0) and "writing" not in f.state()
+    assert f.redis("KEYS", "*") == [BASE + ":state"]
+    assert f.flush(0, 3) == ["ok"] and f.seen() == (((0, 0, 3, (0, 1, 2)),), 0)
+
+
+@pytest.mark.parametrize("lost", ["0:c", "0:r:1", "0:p:7", "0:index", "1:index", "1:r:2"])
+def test_missing_key_is_noticed_and_heals(f, lost):
+    f.adopt(0, 0, 0)
+    f.flush(0, 4)
+    f.seal(1)
+    f.flush(4, 6)
+    born = f.state()["born"]
+    assert f.redis("DEL", f"{BASE}:{lost}") == 1
+    if lost != "0:p:7":
+        with pytest.raises(resp.ReplyError, match="^DAMAGED"):
+            f.read("r", 100, 0, 0)
+    else:
+        with pytest.raises(resp.ReplyError, match="^DAMAGED"):
+            f.read("p:7", 100, 0, 0)
+    if lost.startswith("1"):
+        assert f.flush(6, 8)[:2] == (["refused", "broken"] if lost == "1:index" else ["ok"])
+    assert f.adopt(0, 0, 0)[1] == "restarted"
+    assert f.seen() == (((0, 0, 0, ()),), 0) and int(f.state()["born"]) > int(born)
+    if not lost.endswith("index"):                           # chunks that no index names any more are left, and never read
+        assert f.redis("KEYS", "*") == [BASE + ":state"]
+
+
+def test_foreign_chunk_is_noticed(f):
+    f.adopt(0, 0, 0)
+    f.flush(0, 4)
+    f.redis("HSET", f"{BASE}:0:r:1", "#", "0 2")
+    with pytest.raises(resp.ReplyError, match="^DAMAGED"):
+        f.read("r", 100, 0, 0)
+    assert f.flush(4, 5) == ["ok"]                           # does not touch it
+    assert f.raw_flush(5, 6, "", FOLD, "", "", "", "", {"r:1": {"02GBPg": 1}})[:2] == ["refused", "broken"]
+    assert f.adopt(0, 0, 0)[1] == "restarted"
+
+
+def test_leftovers_are_never_added_to(f):
+    f.adopt(0, 0, 0)
+    f.flush(0, 4)
+    f.redis("DEL", BASE + ":state")                          # evicted, or deleted by hand
+    f.adopt(0, 0, 0)
+    assert f.redis("KEYS", "*") == [BASE + ":state"]
+    f.redis("HSET", f"{BASE}:0:r:0", "#", "0 4", "00GBPo", 5, "00GBPg", 50)
+    f.flush(0, 4)
+    assert f.seen() == (((0, 0, 4, (0, 1, 2, 3)),), 0)
+
+
+def test_force_starts_again(f):
+    f.adopt(0, 0, 0)
+    f.flush(0, 4)
+    f.seal(1)
+    f.flush(4, 6)
+    assert f.adopt(1, 1, 4)[1] == "same"
+    assert f.adopt(1, 1, 4, force=1, fold="k2;test")[1] == "restarted"
+    assert f.state()["gens"] == "1,4,4" and f.state()["fold"] == "k2;test" and f.state()["latest_event"] == "1004"
+
+
+def test_read_from_a_version_on(f):
+    f.adopt(0, 0, 0)
+    f.flush(0, 2)
+    f.flush(2, 4)
+    f.seal(1)
+    f.flush(4, 5)
+    everything = f.read("r", 1000, 0, 0)
+    assert [g[0] for g in everything[2:]] == ["0", "1"] and all(g[1] == "1" for g in everything[2:])
+    assert f.read("r", 1000, 1, 5)[2:] == [["1", "1", "5"]]
+    newer = f.read("r", 1000, 0, 2)[2:]
+    assert [c[0] for c in newer[0][3:]] == ["c", "r:1"] and newer[1][0] == "1"   # a newer generation comes by itself
+    first = f.read("r", 1, 0, 0)[2]
+    assert first[:3] == ["0", "0", "2"] and [c[0] for c in first[3:]] == ["r:0"]
+    assert f.read("r", 1, 0, 2)[2][:3] == ["0", "1", "4"]
+    assert f.read("p:7", 1, 0, 4)[2][:3] == ["0", "1", "4"] and f.read("p:9", 1, 0, 0)[2] == ["0", "1", "4"]
+
+
+def test_many_chunks(f):
+    f.adopt(0, 0, 0)
+    chunks = {f"r:{hour}": {"00GBPg": 1, "00GBPo": 1} for hour in range(20000)}
+    assert f.raw_flush(0, 20000, "", FOLD, "", "", "19999 0123456789abcdef", "", chunks) == ["ok"]
+    assert f.adopt(0, 0, 0)[1] == "same"
+    gen = f.read("r", 1, 0, 0)[2]                            # one version is never split
+    assert gen[1] == "1" and len(gen) == 3 + 20001
+    assert f.adopt(0, 0, 0, force=1)[1] == "restarted"
+    assert f.redis("DBSIZE") == 1
+
+
+def test_drop(f):
+    f.adopt(0, 0, 0)
+    f.flush(0, 4)
+    f.seal(1)
+    f.flush(4, 6)
+    f.redis("HSET", BASE + ":beat", "time", 1)
+    assert f.redis("FCALL", "lambda_1_drop", 1, BASE) == ["ok"]
+    assert f.redis("KEYS", "*") == []
+    assert f.read("r", 1) == [[], []] and f.read("r", 1, 0, 0) == [[], []]
+
+
+def test_full_redis_can_still_be_sealed_and_adopted():
+    server = resp.Server()
+    try:
+        server.client.load_functions()
+        f = Functions(server.client)
+        f.adopt(0, 0, 0)
+        f.flush(0, 2)
+        f.redis("CONFIG", "SET", "maxmemory", 1)
+        with pytest.raises(resp.ReplyError, match="OOM"):
+            f.flush(2, 3)
+        assert f.seal(1)[:2] == ["ok", "2"] and f.adopt(1, 1, 2, keep_ms=0)[1] == "same"
+        f.redis("CONFIG", "SET", "maxmemory", 0)
+        assert f.flush(2, 3) == ["ok"] and f.seen() == (((1, 2, 3, (2,)),), 1)
+    finally:
+        server.stop()
+
+
+def test_functions_are_those_of_the_docs(f):
+    with open(os.path.join(ROOT, "docs", "redis.md"), encoding="utf-8") as page:
+        documented = set(re.findall(r"^\| `(lambda_1_\w+)`", page.read(), re.M))
+    library, = f.redis("FUNCTION", "LIST")
+    library = resp.fields(library)
+    functions = {resp.fields(function)["name"]: resp.fields(function)["flags"] for function in library["functions"]}
+    assert library["library_name"] == "lambda_1" and set(functions) == documented
+    assert [name for name, flags in functions.items() if "no-writes" in flags] == ["lambda_1_read"]
