@@ -48,6 +48,8 @@ static int random_below(int n)
 
 static void make_log(struct log *log)
 {
+	int disorder_ms = random_below(2) ? 60 : 2000;
+
 	*log = (struct log){ .has_base = random_below(4) > 0 };
 	for (int p = 0; p < N_PARTS; p++) {
 		int n = random_below(N_MAX);
@@ -58,7 +60,7 @@ static void make_log(struct log *log)
 			log->end[p] += 1 + random_below(2); /* with gaps */
 			*made = (struct made){ .partition = p, .offset = log->end[p] - 1 };
 			made->id = random_below(10) ? random_below(40) : -1;
-			made->record_ms = 1000 + i * 10 + random_below(60); /* not monotonous */
+			made->record_ms = 1000 + i * 10 + random_below(disorder_ms);
 			made->net_e4 = (1 + random_below(1000)) * INT64_C(10000) * (random_below(5) ? 1 : -1);
 			made->day = random_below(N_DAYS);
 		}
