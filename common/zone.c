@@ -25,7 +25,8 @@ static bool zone_name_valid(const char *zone)
 {
 	if (!*zone || strlen(zone) >= sizeof(((struct calendar *)0)->zone))
 		return false;
-	if (*zone < 'A' || *zone > 'Z') /* also leaves out posix/ and right/, and keeps the path inside the database */
+	if (*zone < 'A' ||
+		*zone > 'Z') /* also leaves out posix/ and right/, and keeps the path inside the database */
 		return false;
 	for (const char *c = zone; *c; c++) {
 		bool letter = (*c >= 'A' && *c <= 'Z') || (*c >= 'a' && *c <= 'z');
@@ -57,8 +58,9 @@ static int zone_check(const char *zone, struct err *err)
 	}
 	if (memcmp(magic, "TZif", sizeof(magic)) != 0)
 		return err_set(err, ERR_USAGE,
-			"unknown time zone '%s' in '%s', hint: an IANA name such as Europe/London; package tzdata", zone,
-			dir);
+			"unknown time zone '%s' in '%s', hint: an IANA name such as Europe/London; package "
+			"tzdata",
+			zone, dir);
 	return 0;
 }
 
@@ -81,7 +83,8 @@ static void zone_shift_add(struct zone_shifts *shifts, int64_t from_s, int64_t o
 	shifts->list[shifts->n++] = (struct zone_shift){ from_s, offset_s };
 }
 
-/* All shifts from `from_s` to `to_s`: one look a day (no zone has two that close together), then a search for the second. */
+/* All shifts from `from_s` to `to_s`: one look a day (no zone has two that close together), then a search for
+ * the second. */
 static void zone_find_shifts(int64_t from_s, int64_t to_s, struct zone_shifts *shifts)
 {
 	int64_t before = zone_offset(from_s);
@@ -124,7 +127,8 @@ static int zone_fill(struct calendar *calendar, const struct zone_shifts *shifts
 		}
 		if (start % 60 != 0)
 			return err_set(err, ERR_USAGE,
-				"time zone '%s' has a day that does not start at a whole minute of UTC", calendar->zone);
+				"time zone '%s' has a day that does not start at a whole minute of UTC",
+				calendar->zone);
 		calendar->start_ms[d] = start * 1000;
 	}
 	return 0;

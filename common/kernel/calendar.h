@@ -1,6 +1,7 @@
-/* Business days of one IANA time zone: day D is [local midnight of D, local midnight of D + 1), as a rule 23 to 25 hours long.
- * A day that the zone's clock skipped whole (Pacific/Apia, 2011-12-30) is empty: it starts where the next one starts, and no
- * time belongs to it. The table of all day starts is made once at start (common/zone.h); lookups are pure. Immutable after that; any thread. */
+/* Business days of one IANA time zone: day D is [local midnight of D, local midnight of D + 1), as a rule 23
+ * to 25 hours long. A day that the zone's clock skipped whole (Pacific/Apia, 2011-12-30) is empty: it starts
+ * where the next one starts, and no time belongs to it. The table of all day starts is made once at start
+ * (common/zone.h); lookups are pure. Immutable after that; any thread. */
 #ifndef COMMON_KERNEL_CALENDAR_H
 #define COMMON_KERNEL_CALENDAR_H
 

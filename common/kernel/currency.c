@@ -27,7 +27,8 @@ int currency_find(struct text code)
 	if (code.len != 3)
 		return -1;
 	number = currency_number(code.at);
-	while (n > 1) { /* no branch that depends on the data: a mispredicted one costs more than the search */
+	/* no branch that depends on the data: a mispredicted one costs more than the search */
+	while (n > 1) {
 		size_t half = n / 2;
 
 		low += currency_number(currency_table[low + half].code) <= number ? half : 0;

@@ -1,5 +1,5 @@
-/* Times are milliseconds since 1970-01-01T00:00:00Z, days are days since 1970-01-01 of the proleptic Gregorian calendar.
- * RFC 3339 in and out. Pure; any thread. */
+/* Times are milliseconds since 1970-01-01T00:00:00Z, days are days since 1970-01-01 of the proleptic
+ * Gregorian calendar. RFC 3339 in and out. Pure; any thread. */
 #ifndef COMMON_KERNEL_DATETIME_H
 #define COMMON_KERNEL_DATETIME_H
 
@@ -18,8 +18,9 @@ MUST_USE int datetime_parse(struct text text, int64_t *ret_ms);
 /* YYYY-MM-DD, a real date from 1980-01-01 to 2199-12-31; -1 when it is not. */
 MUST_USE int date_parse(struct text text, int32_t *ret_day);
 
-/* "2026-11-23T10:00:00.120Z" and "2026-11-23"; both terminated; return the length. A record may carry any timestamp, so a time
- * outside the years 0 to 9999 is written as the nearest end of them; a day must lie within. */
+/* "2026-11-23T10:00:00.120Z" and "2026-11-23"; both terminated; return the length. A record may carry any
+ * timestamp, so a time outside the years 0 to 9999 is written as the nearest end of them; a day must lie
+ * within. */
 size_t datetime_format(int64_t ms, char *buf);
 size_t date_format(int32_t day, char *buf);
 

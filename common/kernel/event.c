@@ -25,8 +25,9 @@ enum event_field {
 };
 
 enum {
-	EVENT_REQUIRED = 1 << FIELD_EVENT_ID | 1 << FIELD_TYPE | 1 << FIELD_ORDER_ID | 1 << FIELD_CUSTOMER_ID |
-			 1 << FIELD_EVENT_TIME | 1 << FIELD_CURRENCY | 1 << FIELD_LINES,
+	EVENT_REQUIRED = 1 << FIELD_EVENT_ID | 1 << FIELD_TYPE | 1 << FIELD_ORDER_ID |
+			 1 << FIELD_CUSTOMER_ID | 1 << FIELD_EVENT_TIME | 1 << FIELD_CURRENCY |
+			 1 << FIELD_LINES,
 	LINE_REQUIRED = 1 << FIELD_SKU | 1 << FIELD_QUANTITY | 1 << FIELD_UNIT_PRICE,
 	EVENT_KEY_MAX = 14, /* "schema_version" */
 };
@@ -34,7 +35,7 @@ enum {
 struct event_parser {
 	struct json json;
 	struct event event;
-	bool missing;   /* a required field is not there */
+	bool missing; /* a required field is not there */
 	bool too_large; /* the total */
 	size_t unescaped_len;
 	char *unescaped; /* meanings of texts with escapes: never longer than the record */
@@ -43,8 +44,7 @@ struct event_parser {
 
 const char *event_reject_code(enum event_reject reject)
 {
-	static const char *const codes[] = {
-		[EVENT_OK] = "ok",
+	static const char *const codes[] = { [EVENT_OK] = "ok",
 #define X(name, code) [EVENT_REJECT_##name] = code,
 		EVENT_REJECTS(X)
 #undef X
@@ -241,7 +241,8 @@ static enum event_reject event_version(struct event_parser *parser, enum json_to
 	return text.len == 1 && text.at[0] == '1' ? EVENT_OK : EVENT_REJECT_VERSION;
 }
 
-static enum event_reject event_line_value(struct event_parser *parser, enum event_field field, struct event_line *line)
+static enum event_reject event_line_value(
+	struct event_parser *parser, enum event_field field, struct event_line *line)
 {
 	enum json_token token = json_value(&parser->json);
 
@@ -350,7 +351,8 @@ static enum event_reject event_value(struct event_parser *parser, enum event_fie
 	}
 }
 
-/* Reads up to the first broken rule. Where the text itself is broken the result means nothing: json_drain() will say so. */
+/* Reads up to the first broken rule. Where the text itself is broken the result means nothing: json_drain()
+ * will say so. */
 static enum event_reject event_read(struct event_parser *parser)
 {
 	struct json *json = &parser->json;
@@ -378,7 +380,8 @@ static enum event_reject event_read(struct event_parser *parser)
 	return EVENT_OK;
 }
 
-enum event_reject event_parse(struct event_parser *parser, const void *value, size_t len, const struct event **ret_event)
+enum event_reject event_parse(
+	struct event_parser *parser, const void *value, size_t len, const struct event **ret_event)
 {
 	enum event_reject reject;
 

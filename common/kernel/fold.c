@@ -5,7 +5,8 @@ void fold_version(const struct fold_rules *rules, char buf[FOLD_VERSION_MAX])
 {
 	int len = snprintf(buf, FOLD_VERSION_MAX,
 		"k%d;tz=%s;horizon=%" PRId64 "/%" PRId64 ";grace=%" PRId64 ";skew=%" PRId64, KERNEL_VERSION,
-		rules->calendar->zone, rules->horizon_records, rules->horizon_ms, rules->grace_ms, rules->max_skew_ms);
+		rules->calendar->zone, rules->horizon_records, rules->horizon_ms, rules->grace_ms,
+		rules->max_skew_ms);
 
 	assert(len > 0 && len < FOLD_VERSION_MAX);
 }
@@ -88,7 +89,8 @@ enum verdict fold_record(struct fold *fold, int64_t offset, int64_t record_ms, c
 		*ret_late = fold_is_late(fold->rules, event->time_ms, state->latest_event_ms);
 		counters->late += *ret_late;
 	}
-	if (event && event->time_ms - fold->rules->max_skew_ms <= record_ms && event->time_ms > state->latest_event_ms)
+	if (event && event->time_ms - fold->rules->max_skew_ms <= record_ms &&
+		event->time_ms > state->latest_event_ms)
 		state->latest_event_ms = event->time_ms;
 	state->latest_record_ms = fold->horizon.latest_record_ms;
 	return verdict;

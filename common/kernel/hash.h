@@ -1,4 +1,5 @@
-/* Hashes of the kernel's tables: XXH3, inlined, so that a key of known size costs a few cycles. Pure; any thread. */
+/* Hashes of the kernel's tables: XXH3, inlined, so that a key of known size costs a few cycles. Pure; any
+ * thread. */
 #ifndef COMMON_KERNEL_HASH_H
 #define COMMON_KERNEL_HASH_H
 

@@ -19,7 +19,7 @@ static enum json_token json_fail(struct json *json, enum json_token failure)
 	return failure;
 }
 
-/* --- strings -------------------------------------------------------------------------------------------------------- */
+/* --- strings ------------------------------------------------------------------------------------ */
 
 static inline bool json_is_plain(unsigned char c)
 {
@@ -35,7 +35,8 @@ static inline const unsigned char *json_plain_end(const unsigned char *at, const
 		__m128i bytes = _mm_loadu_si128(block);
 		__m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
 		__m128i backslash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
-		__m128i other = _mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')); /* signed: what is not ASCII is negative */
+		__m128i other =
+			_mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')); /* signed: what is not ASCII is negative */
 		int mask = _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, backslash), other));
 
 		if (mask)
@@ -51,7 +52,8 @@ static inline const unsigned char *json_plain_end(const unsigned char *at, const
 		memcpy(&bytes, at, 8);
 		quote = bytes ^ ones * '"';
 		backslash = bytes ^ ones * '\\';
-		found = ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | (bytes - ones * ' ') | bytes;
+		found = ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash) | (bytes - ones * ' ') |
+			bytes;
 		if (found & tops)
 			break; /* the loop below finds out which byte it is, and whether it is one */
 		at += 8;
@@ -219,7 +221,7 @@ size_t json_unescape(struct text raw, char *out)
 	return len;
 }
 
-/* --- numbers and words ---------------------------------------------------------------------------------------------- */
+/* --- numbers and words -------------------------------------------------------------------------- */
 
 static const unsigned char *json_digits(const unsigned char *at, const unsigned char *end)
 {
@@ -266,7 +268,7 @@ static bool json_word(struct json *json, const char *word, size_t len)
 	return true;
 }
 
-/* --- structure ------------------------------------------------------------------------------------------------------ */
+/* --- structure ---------------------------------------------------------------------------------- */
 
 /* The next byte that is not white space, not yet taken; -1 at the end. */
 static inline int json_peek(struct json *json)
@@ -316,11 +318,14 @@ static enum json_token json_scalar(struct json *json, bool ok, enum json_token t
 
 enum json_token json_value(struct json *json)
 {
+	int next;
+
 	if (json->failure)
 		return json->failure;
 	assert(json->value_due);
 	json->value_due = false;
-	switch (json_peek(json)) {
+	next = json_peek(json);
+	switch (next) {
 	case '"':
 		json->at++;
 		return json_scalar(json, json_string(json), JSON_STRING);
@@ -334,12 +339,10 @@ enum json_token json_value(struct json *json)
 		return json_scalar(json, json_word(json, "false", 5), JSON_FALSE);
 	case 'n':
 		return json_scalar(json, json_word(json, "null", 4), JSON_NULL);
-	case '-':
-	case '0': case '1': case '2': case '3': case '4':
-	case '5': case '6': case '7': case '8': case '9':
-		return json_scalar(json, json_number(json), JSON_NUMBER);
 	default:
-		return json_fail(json, JSON_BROKEN);
+		if (next != '-' && (next < '0' || next > '9'))
+			return json_fail(json, JSON_BROKEN);
+		return json_scalar(json, json_number(json), JSON_NUMBER);
 	}
 }
 

@@ -1,8 +1,8 @@
-/* A strict pull scanner for JSON (RFC 8259): nothing is skipped unchecked, nothing is allocated, nothing recurses. It says what
- * stands there; it builds nothing. Pure; one thread per struct json.
+/* A strict pull scanner for JSON (RFC 8259): nothing is skipped unchecked, nothing is allocated, nothing
+ * recurses. It says what stands there; it builds nothing. Pure; one thread per struct json.
  *
- * The caller walks down: json_value(), then json_member() in an object or json_element() in an array until JSON_END. Once the
- * text turns out to be broken every call returns that same failure. */
+ * The caller walks down: json_value(), then json_member() in an object or json_element() in an array until
+ * JSON_END. Once the text turns out to be broken every call returns that same failure. */
 #ifndef COMMON_KERNEL_JSON_H
 #define COMMON_KERNEL_JSON_H
 
@@ -12,8 +12,8 @@ enum { JSON_DEPTH_MAX = 256 };
 
 enum json_token {
 	JSON_BROKEN = 1, /* not well-formed, or not UTF-8 */
-	JSON_TOO_DEEP,   /* more than JSON_DEPTH_MAX arrays and objects in one another; the rest is not looked at */
-	JSON_END,        /* of the object, the array or the whole text */
+	JSON_TOO_DEEP, /* more than JSON_DEPTH_MAX arrays and objects in one another; it ends there */
+	JSON_END, /* of the object, the array or the whole text */
 	JSON_KEY,
 	JSON_OBJECT,
 	JSON_ARRAY,
@@ -26,12 +26,12 @@ enum json_token {
 
 struct json {
 	const unsigned char *at, *end;
-	struct text text; /* the last key, string (as written, without its quotes) or number; points into the input */
-	bool escaped;     /* it has escapes, so that json_unescape() is needed */
-	bool unstorable;  /* it holds U+0000 or a lone surrogate */
-	bool value_due;   /* a value must come next */
-	bool fresh;       /* no comma before what comes next */
-	unsigned depth;   /* of open arrays and objects */
+	struct text text; /* the last key, string (as written, without its quotes) or number; in the input */
+	bool escaped; /* it has escapes, so that json_unescape() is needed */
+	bool unstorable; /* it holds U+0000 or a lone surrogate */
+	bool value_due; /* a value must come next */
+	bool fresh; /* no comma before what comes next */
+	unsigned depth; /* of open arrays and objects */
 	enum json_token failure;
 	uint64_t objects[JSON_DEPTH_MAX / 64]; /* bit d: the container at depth d + 1 is an object */
 };
@@ -51,7 +51,8 @@ void json_skip(struct json *json);
 /* Walks over all that is left and checks it; JSON_END when the whole text is well-formed. From any state. */
 enum json_token json_drain(struct json *json);
 
-/* Writes the meaning of a string that the scanner accepted and that is not unstorable; out holds raw.len bytes. Returns the length. */
+/* Writes the meaning of a string that the scanner accepted and that is not unstorable; out holds raw.len
+ * bytes. Returns the length. */
 size_t json_unescape(struct text raw, char *out);
 
 #endif

@@ -56,7 +56,8 @@ static size_t table_slot(const struct table *table, const void *key)
 	size_t mask = table->n_index - 1;
 	size_t slot = table_hash(key, table->key_size) & mask;
 
-	while (table->index[slot] && !table_same(table_at(table, table->index[slot] - 1), key, table->key_size))
+	while (table->index[slot] &&
+		!table_same(table_at(table, table->index[slot] - 1), key, table->key_size))
 		slot = (slot + 1) & mask;
 	return slot;
 }
@@ -109,6 +110,12 @@ void *table_find(const struct table *table, const void *key)
 		return NULL;
 	slot = table_slot(table, key);
 	return table->index[slot] ? table_at(table, table->index[slot] - 1) : NULL;
+}
+
+void table_prefetch(const struct table *table, const void *key)
+{
+	if (table->n_index)
+		__builtin_prefetch(&table->index[table_hash(key, table->key_size) & (table->n_index - 1)]);
 }
 
 size_t table_bytes(const struct table *table)

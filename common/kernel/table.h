@@ -1,6 +1,7 @@
-/* A hash table of fixed-size entries: the entries stand densely in insertion order (so that walking them is a plain loop and
- * deterministic), an index of 32-bit slots finds them. An entry begins with its key: key_size bytes, compared as bytes, so
- * a key struct must have no padding. Not for more than 2^31 entries. One thread. */
+/* A hash table of fixed-size entries: the entries stand densely in insertion order (so that walking them is a
+ * plain loop and deterministic), an index of 32-bit slots finds them. An entry begins with its key: key_size
+ * bytes, compared as bytes, so a key struct must have no padding. Not for more than 2^31 entries. One thread.
+ */
 #ifndef COMMON_KERNEL_TABLE_H
 #define COMMON_KERNEL_TABLE_H
 
@@ -10,7 +11,7 @@ struct table {
 	size_t entry_size, key_size;
 	size_t n, capacity;
 	unsigned char *entries; /* n * entry_size; moves when it grows */
-	uint32_t *index;        /* n_index slots, a power of two; 0 is free, else entry + 1 */
+	uint32_t *index; /* n_index slots, a power of two; 0 is free, else entry + 1 */
 	size_t n_index;
 };
 
@@ -22,6 +23,9 @@ void table_clear(struct table *table);
 /* The entry with that key; a new one is zeroed behind its key. Valid until the next table_put(). */
 void *table_put(struct table *table, const void *key, bool *ret_new);
 void *table_find(const struct table *table, const void *key); /* or NULL */
+
+/* A table_put() or table_find() of that key follows soon. */
+void table_prefetch(const struct table *table, const void *key);
 
 static inline void *table_at(const struct table *table, size_t i)
 {

@@ -18,7 +18,7 @@ int revenue_add(struct revenue *sum, const struct revenue *more)
 	return 0;
 }
 
-/* --- dictionary ----------------------------------------------------------------------------------------------------- */
+/* --- dictionary --------------------------------------------------------------------------------- */
 
 enum { DICTIONARY_CHUNK_BYTES = 64 << 10, DICTIONARY_INDEX_MIN = 256, DICTIONARY_KEEP_MAX = 1000000 };
 
@@ -102,8 +102,10 @@ static const char *dictionary_keep(struct dictionary *dictionary, struct text te
 static uint32_t dictionary_append(struct dictionary *dictionary, struct text text, uint64_t hash)
 {
 	if (dictionary->n == dictionary->capacity) {
-		dictionary->capacity = dictionary->capacity ? dictionary->capacity * 2 : DICTIONARY_INDEX_MIN / 2;
-		dictionary->words = xreallocarray(dictionary->words, dictionary->capacity, sizeof(*dictionary->words));
+		dictionary->capacity =
+			dictionary->capacity ? dictionary->capacity * 2 : DICTIONARY_INDEX_MIN / 2;
+		dictionary->words =
+			xreallocarray(dictionary->words, dictionary->capacity, sizeof(*dictionary->words));
 	}
 	assert(dictionary->n < INT32_MAX);
 	dictionary->words[dictionary->n] =
@@ -122,7 +124,8 @@ uint32_t dictionary_put(struct dictionary *dictionary, struct text text)
 	for (slot = hash & mask; dictionary->index[slot]; slot = (slot + 1) & mask) {
 		const struct dictionary_word *word = &dictionary->words[dictionary->index[slot] - 1];
 
-		if (word->hash == hash && word->text.len == text.len && memcmp(word->text.at, text.at, text.len) == 0)
+		if (word->hash == hash && word->text.len == text.len &&
+			memcmp(word->text.at, text.at, text.len) == 0)
 			return dictionary->index[slot] - 1;
 	}
 	dictionary->index[slot] = dictionary_append(dictionary, text, hash) + 1;
@@ -140,7 +143,7 @@ uint32_t dictionary_count(const struct dictionary *dictionary)
 	return dictionary->n;
 }
 
-/* --- tally ---------------------------------------------------------------------------------------------------------- */
+/* --- tally -------------------------------------------------------------------------------------- */
 
 int64_t counters_rejected(const struct counters *counters)
 {
@@ -160,6 +163,8 @@ void counters_add(struct counters *sum, const struct counters *more)
 	for (size_t i = 0; i < EVENT_N_REJECTS; i++)
 		sum->rejected[i] += more->rejected[i];
 }
+
+enum { TALLY_LINES = 16 };
 
 static_assert(sizeof(struct bucket_key) == 8, "no padding in a key");
 static_assert(sizeof(struct product_key) == 12, "no padding in a key");
@@ -210,29 +215,46 @@ static int tally_add_bucket(struct tally *tally, const struct event *event)
 	return revenue_add(&bucket->revenue, &more);
 }
 
-static int tally_add_line(struct tally *tally, int32_t day, const struct event *event, const struct event_line *line)
+/* Up to TALLY_LINES lines at a time: first where they belong, so that the memory comes while the next are
+ * looked up. */
+static int tally_add_lines(struct tally *tally, int32_t day, const struct event *event,
+	const struct event_line *lines, uint32_t n_lines)
 {
-	struct product_key key = { day, (uint16_t)event->currency, 0, dictionary_put(tally->skus, line->sku) };
 	int64_t sign = event->type == EVENT_PLACED ? 1 : -1;
-	int64_t amount_e4 = sign * line->unit_price_e4 * line->quantity; /* bounded by the event's total */
-	struct product *product;
-	bool new;
+	struct product_key keys[TALLY_LINES];
 
-	product = table_put(&tally->products, &key, &new);
-	if (money_add(product->net_e4, amount_e4, &product->net_e4))
-		return -1;
-	return money_add(product->units, sign * line->quantity, &product->units);
+	for (uint32_t i = 0; i < n_lines; i++) {
+		keys[i] = (struct product_key){ day, (uint16_t)event->currency, 0,
+			dictionary_put(tally->skus, lines[i].sku) };
+		table_prefetch(&tally->products, &keys[i]);
+	}
+	for (uint32_t i = 0; i < n_lines; i++) {
+		int64_t amount_e4 =
+			sign * lines[i].unit_price_e4 * lines[i].quantity; /* bounded by the event's total */
+		bool new;
+		struct product *product = table_put(&tally->products, &keys[i], &new);
+
+		if (money_add(product->net_e4, amount_e4, &product->net_e4) ||
+			money_add(product->units, sign * lines[i].quantity, &product->units))
+			return -1;
+	}
+	return 0;
 }
 
-int tally_add(struct tally *tally, const struct calendar *calendar, const struct event *event, struct err *err)
+int tally_add(
+	struct tally *tally, const struct calendar *calendar, const struct event *event, struct err *err)
 {
 	int32_t day = calendar_day(calendar, event->time_ms);
 	int failed = tally_add_bucket(tally, event);
 
-	for (uint32_t i = 0; i < event->n_lines && !failed; i++)
-		failed = tally_add_line(tally, day, event, &event->lines[i]);
+	for (uint32_t i = 0; i < event->n_lines && !failed; i += TALLY_LINES) {
+		uint32_t left = event->n_lines - i;
+
+		failed = tally_add_lines(
+			tally, day, event, &event->lines[i], left < TALLY_LINES ? left : TALLY_LINES);
+	}
 	if (failed)
-		return err_set(err, ERR_DATA, "a sum exceeds 64 bits at event '%.*s'", (int)event->event_id.len,
-			event->event_id.at);
+		return err_set(err, ERR_DATA, "a sum exceeds 64 bits at event '%.*s'",
+			(int)event->event_id.len, event->event_id.at);
 	return 0;
 }

@@ -31,6 +31,7 @@ static void load(const char *zone, struct calendar *calendar)
 
 static void test_day_starts(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *zone, *day, *start;
 	} cases[] = {
@@ -67,6 +68,7 @@ static void test_day_starts(void **state)
 		{ "Etc/GMT+12", "2024-07-01", "2024-07-01T12:00:00Z" },
 		{ "Etc/GMT-14", "2024-07-01", "2024-06-30T10:00:00Z" },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -83,9 +85,11 @@ static void test_day_starts(void **state)
 	}
 }
 
+/* clang-format off */
 static const char *const zones[] = { "UTC", "Europe/London", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe",
 	"America/Sao_Paulo", "Asia/Beirut", "Pacific/Apia", "Pacific/Kwajalein", "Africa/Casablanca", "America/Havana",
 	"Asia/Tehran", "Asia/Gaza", "Antarctica/Troll", "Africa/Cairo", "Pacific/Kiritimati", "America/Scoresbysund" };
+/* clang-format on */
 
 /* The day that the C library's clock shows, at random times and around every day's start. */
 static void check_time(const struct calendar *calendar, int64_t ms, bool repeated)
@@ -95,11 +99,14 @@ static void check_time(const struct calendar *calendar, int64_t ms, bool repeate
 	struct tm tm;
 	int32_t shown;
 
-	assert_true(calendar_day_start_ms(calendar, day) <= ms && ms < calendar_day_start_ms(calendar, day + 1));
+	assert_true(
+		calendar_day_start_ms(calendar, day) <= ms && ms < calendar_day_start_ms(calendar, day + 1));
 	localtime_r(&at, &tm);
 	shown = date_from_civil(tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
-	if (day != shown && !(repeated && day == shown + 1)) /* after its first midnight a day goes on, whatever the clock shows */
-		fail_msg("%s: %" PRId64 " is in day %" PRId32 ", the clock shows %" PRId32, calendar->zone, ms, day, shown);
+	if (day != shown && !(repeated && day == shown + 1)) /* after its first midnight a day goes on,
+								whatever the clock shows */
+		fail_msg("%s: %" PRId64 " is in day %" PRId32 ", the clock shows %" PRId32, calendar->zone,
+			ms, day, shown);
 }
 
 static void test_against_clock(void **state)
@@ -109,7 +116,8 @@ static void test_against_clock(void **state)
 	(void)state;
 	for (size_t z = 0; z < ARRAY_SIZE(zones); z++) {
 		/* clocks that went back over midnight after it had struck */
-		bool repeats = strcmp(zones[z], "America/St_Johns") == 0 || strcmp(zones[z], "America/Scoresbysund") == 0 ||
+		bool repeats = strcmp(zones[z], "America/St_Johns") == 0 ||
+			       strcmp(zones[z], "America/Scoresbysund") == 0 ||
 			       strcmp(zones[z], "Asia/Gaza") == 0;
 		struct calendar calendar;
 		int32_t last;
@@ -134,7 +142,9 @@ static void test_against_clock(void **state)
 		}
 		for (int i = 0; i < 2000; i++)
 			check_time(&calendar,
-				DATETIME_MIN_MS + unit_random_below(&random, DATETIME_END_MS - DATETIME_MIN_MS), repeats);
+				DATETIME_MIN_MS +
+					unit_random_below(&random, DATETIME_END_MS - DATETIME_MIN_MS),
+				repeats);
 		calendar_day(&calendar, DATETIME_MIN_MS);
 		calendar_day(&calendar, DATETIME_END_MS - 1);
 		calendar_release(&calendar);
@@ -160,10 +170,12 @@ static void test_empty_day(void **state)
 
 static void test_unknown_zone(void **state)
 {
+	/* clang-format off */
 	static const char *const names[] = { "", "Mars/Olympus", "Europe", "europe/london", "../zoneinfo/UTC", "/etc/passwd",
 		"right/UTC", "posix/UTC", "posixrules", "Europe/London ", "Europe/../UTC", "Europe//", "UTC\n", "GMT0BST", "EST5EDT,M3",
 		":UTC", "tzdata.zi", "zone.tab",
 		"Aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" };
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

@@ -40,6 +40,7 @@ static void test_every_code(void **state)
 
 static void test_decimals(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *code;
 		unsigned decimals;
@@ -48,6 +49,7 @@ static void test_decimals(void **state)
 		{ "KWD", 3 }, { "BHD", 3 }, { "OMR", 3 }, { "JOD", 3 }, { "TND", 3 }, { "IQD", 3 }, { "LYD", 3 }, { "UGX", 0 },
 		{ "VND", 0 }, { "XAF", 0 }, { "XOF", 0 }, { "XPF", 0 }, { "XCD", 2 }, { "MGA", 2 }, { "MRU", 2 }, { "PYG", 0 },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -60,10 +62,13 @@ static void test_decimals(void **state)
 
 static void test_membership(void **state)
 {
-	static const char *const in[] = { "SLE", "VED", "ZWG", "XCG", "ANG", "BGN", "XAF", "XCD", "XOF", "XPF", "AED", "ZMW" };
+	static const char *const in[] = { "SLE", "VED", "ZWG", "XCG", "ANG", "BGN", "XAF", "XCD", "XOF",
+		"XPF", "AED", "ZMW" };
+	/* clang-format off */
 	static const char *const out[] = { "XAU", "XAG", "XPT", "XPD", "XBA", "XBB", "XBC", "XBD", "XTS", "XXX", "XDR", "XSU",
 		"XUA", "BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "HRK", "ZWL", "SLL", "CUC", "DEM", "BTC",
 		"gbp", "Gbp", "GB", "GBPX", "", "AAA", "ZZZ", " GB", "\xff\xff\xff" };
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(in); i++)

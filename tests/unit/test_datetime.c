@@ -8,6 +8,7 @@
 
 static void test_parse(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *text;
 		int64_t ms;
@@ -52,6 +53,7 @@ static void test_parse(void **state)
 		{ "2011/01/10T00:00:00Z", BAD }, { "2011-01-10T00-00-00Z", BAD }, { "2011-01-10T00:00:00+01:00:00", BAD },
 		{ "2011-01-10T00:00:00+ab:cd", BAD }, { "2011-01-10T00:00:00 01:00", BAD }, { "1291191960000", BAD },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -63,7 +65,8 @@ static void test_parse(void **state)
 	}
 }
 
-/* Every prefix of a valid time and every byte replaced: never out of bounds, never accepted with a byte too few. */
+/* Every prefix of a valid time and every byte replaced: never out of bounds, never accepted with a byte too
+ * few. */
 static void test_parse_truncated(void **state)
 {
 	static const char text[] = "2010-12-01T08:26:00.000+00:00";
@@ -82,6 +85,7 @@ static void test_parse_truncated(void **state)
 
 static void test_date_parse(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *text;
 		int64_t day;
@@ -91,19 +95,22 @@ static void test_date_parse(void **state)
 		{ "2011-11-31", BAD }, { "2011-11-30 ", BAD }, { "2011-11-3", BAD }, { "20111130", BAD }, { "today", BAD },
 		{ "2011-11-3o", BAD },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		int32_t day = -7;
 		int result = date_parse(unit_text(cases[i].text), &day);
 
-		if (result != (cases[i].day == BAD ? -1 : 0) || day != (cases[i].day == BAD ? -7 : cases[i].day))
+		if (result != (cases[i].day == BAD ? -1 : 0) ||
+			day != (cases[i].day == BAD ? -7 : cases[i].day))
 			fail_msg("'%s' gave %d, %" PRId32, cases[i].text, result, day);
 	}
 }
 
 static void test_format(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		int64_t ms;
 		const char *text;
@@ -113,6 +120,7 @@ static void test_format(void **state)
 		{ DATETIME_END_MS - 1, "2199-12-31T23:59:59.999Z" }, { INT64_MAX, "9999-12-31T23:59:59.999Z" },
 		{ INT64_MIN, "0000-01-01T00:00:00.000Z" },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -152,7 +160,8 @@ static void test_parse_undoes_format(void **state)
 
 	(void)state;
 	for (int i = 0; i < 20000; i++) {
-		int64_t ms = DATETIME_MIN_MS + unit_random_below(&random, DATETIME_END_MS - DATETIME_MIN_MS), back;
+		int64_t ms = DATETIME_MIN_MS + unit_random_below(&random, DATETIME_END_MS - DATETIME_MIN_MS),
+			back;
 		char buf[DATETIME_TEXT_MAX];
 
 		datetime_format(ms, buf);

@@ -34,6 +34,7 @@
 #define E16 "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
 #define U16 "\\u00e9\\u00e9\\u00e9\\u00e9\\u00e9\\u00e9\\u00e9\\u00e9"
 
+/* clang-format off */
 static const struct {
 	const char *value;
 	enum event_reject reject;
@@ -146,6 +147,7 @@ static const struct {
 #undef OK
 #undef NO
 };
+/* clang-format on */
 
 static int setup(void **state)
 {
@@ -180,7 +182,8 @@ static void test_cases(void **state)
 		enum event_reject reject = parse(*state, cases[i].value, strlen(cases[i].value));
 
 		if (reject != cases[i].reject)
-			fail_msg("%s, not %s: %s", event_reject_code(reject), event_reject_code(cases[i].reject), cases[i].value);
+			fail_msg("%s, not %s: %s", event_reject_code(reject),
+				event_reject_code(cases[i].reject), cases[i].value);
 	}
 }
 
@@ -212,9 +215,13 @@ static void assert_text(struct text text, const char *expected)
 
 static void test_content(void **state)
 {
-	static const char value[] = "{\"lines\":[{\"name\":\"a\\tb\",\"unit_price\":\"2.55\",\"quantity\":6,\"sku\":\"8\\u00e9\"},"
-		"{\"unit_price\":\"0.125\",\"sku\":\"85123a\",\"quantity\":3,\"name\":null}," LINE "],\"currency\":\"EUR\","
-		"\"event_time\":\"2010-12-01T08:26:00.1239+01:00\",\"customer_id\":null,\"order_id\":\"o\\/1\","
+	static const char value[] =
+		"{\"lines\":[{\"name\":\"a\\tb\",\"unit_price\":\"2.55\",\"quantity\":6,\"sku\":\"8\\u00e9\"}"
+		","
+		"{\"unit_price\":\"0.125\",\"sku\":\"85123a\",\"quantity\":3,\"name\":null}," LINE
+		"],\"currency\":\"EUR\","
+		"\"event_time\":\"2010-12-01T08:26:00.1239+01:00\",\"customer_id\":null,\"order_id\":\"o\\/"
+		"1\","
 		"\"type\":\"order_refunded\",\"event_id\":\"\\ud83d\\ude00\"}";
 	const struct event *event = NULL;
 
@@ -268,7 +275,9 @@ static size_t repeat(char *buf, const char *head, const char *piece, size_t n, c
 
 static void test_number_of_lines(void **state)
 {
-	static const char head[] = "{" ID "," TYPE "," ORDER "," CUSTOMER "," TIME "," CURRENCY ",\"lines\":[";
+	static const char head[] =
+		"{" ID "," TYPE "," ORDER "," CUSTOMER "," TIME "," CURRENCY ",\"lines\":[";
+	/* clang-format off */
 	static const struct {
 		const char *piece;
 		size_t n;
@@ -286,6 +295,7 @@ static void test_number_of_lines(void **state)
 		{ "{\"sku\":\"a\",\"quantity\":1000000,\"unit_price\":\"9999999999.9999\"}", 5000, "]}", EVENT_REJECT_AMOUNT },
 		{ "{\"sku\":\"a\",\"quantity\":1000000,\"unit_price\":\"0.2\"}", 5000, "]}", EVENT_OK },
 	};
+	/* clang-format on */
 	char *buf = malloc(EVENT_RECORD_MAX_BYTES);
 
 	assert_non_null(buf);
@@ -333,6 +343,7 @@ static void test_all_escaped(void **state)
 
 static void test_depth(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *before;
 		size_t depth;
@@ -354,6 +365,7 @@ static void test_depth(void **state)
 		{ "", 257, true, "", EVENT_REJECT_SIZE },
 		{ "", 100000, false, "", EVENT_REJECT_SIZE },
 	};
+	/* clang-format on */
 	char *buf = malloc(300000);
 
 	assert_non_null(buf);
@@ -375,8 +387,8 @@ static void test_depth(void **state)
 
 static void test_codes(void **state)
 {
-	static const char *const codes[] = { "ok", "json", "size", "type", "duplicate_key", "missing", "version", "event_type",
-		"text", "time", "currency", "quantity", "amount" };
+	static const char *const codes[] = { "ok", "json", "size", "type", "duplicate_key", "missing",
+		"version", "event_type", "text", "time", "currency", "quantity", "amount" };
 
 	(void)state;
 	assert_int_equal(ARRAY_SIZE(codes), EVENT_N_REJECTS);

@@ -21,7 +21,8 @@ static void test_version(void **state)
 	assert_int_equal(fold_version_kernel("k12;x"), 12);
 	assert_int_equal(fold_version_kernel("k99999;"), 99999);
 	for (size_t i = 0; i < 9; i++) {
-		static const char *const bad[] = { "", "k", "k;", "k0;", "k1", "1;", "K1;", "k-1;", "k99999999999999999999;" };
+		static const char *const bad[] = { "", "k", "k;", "k0;", "k1", "1;", "K1;", "k-1;",
+			"k99999999999999999999;" };
 
 		assert_int_equal(fold_version_kernel(bad[i]), -1);
 	}
@@ -30,6 +31,7 @@ static void test_version(void **state)
 /* A log told record by record: what each is, and what the fold must say. */
 static void test_records(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *what, *id; /* no id: rejected */
 		int64_t record_ms, event_ms;
@@ -53,6 +55,7 @@ static void test_records(void **state)
 		{ "timestamps may be anything", "j", INT64_MAX, T0, VERDICT_COUNTED, true, T0 + 300 * MINUTES },
 		{ "T never falls", "j", INT64_MIN, T0, VERDICT_DUPLICATE, false, T0 + 300 * MINUTES },
 	};
+	/* clang-format on */
 	struct counters counters = { 0 };
 	struct fold fold;
 
@@ -69,7 +72,8 @@ static void test_records(void **state)
 			event.event_id = unit_text(log[i].id);
 		verdict = fold_record(&fold, (int64_t)i * 2, log[i].record_ms, log[i].id ? &event : NULL,
 			log[i].id ? EVENT_OK : EVENT_REJECT_TIME, &counters, &late);
-		if (verdict != log[i].verdict || late != log[i].late || fold.state.latest_event_ms != log[i].latest_event_ms)
+		if (verdict != log[i].verdict || late != log[i].late ||
+			fold.state.latest_event_ms != log[i].latest_event_ms)
 			fail_msg("%s: verdict %d, late %d, event time %" PRId64, log[i].what, verdict, late,
 				fold.state.latest_event_ms - T0);
 	}

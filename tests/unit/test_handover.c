@@ -4,6 +4,7 @@
 
 static void test_join(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *what;
 		struct generation gens[3];
@@ -27,10 +28,12 @@ static void test_join(void **state)
 		{ "overlap of two", { { 1, 50, 80 }, { 2, 79, 90 } }, 2, 1, 50, -1 },
 		{ "hole before the run does not matter", { { 1, 50, 80 }, { 2, 85, 90 } }, 2, 2, 85, 1 },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		if (handover_join(cases[i].gens, cases[i].n_gens, cases[i].run, cases[i].cut) != cases[i].first)
+		if (handover_join(cases[i].gens, cases[i].n_gens, cases[i].run, cases[i].cut) !=
+			cases[i].first)
 			fail_msg("%s", cases[i].what);
 }
 

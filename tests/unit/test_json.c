@@ -17,9 +17,16 @@ static enum json_token drain(const char *at, size_t len)
 	return token;
 }
 
-#define GOOD(literal) { literal, sizeof(literal) - 1, JSON_END }
-#define BAD(literal) { literal, sizeof(literal) - 1, JSON_BROKEN }
+#define GOOD(literal) \
+	{ \
+		literal, sizeof(literal) - 1, JSON_END \
+	}
+#define BAD(literal) \
+	{ \
+		literal, sizeof(literal) - 1, JSON_BROKEN \
+	}
 
+/* clang-format off */
 static const struct {
 	const char *at;
 	size_t len;
@@ -58,6 +65,7 @@ static const struct {
 	BAD("\"\xf5\x80\x80\x80\""), BAD("\"\xf8\x88\x80\x80\x80\""), BAD("\"\xfe\""), BAD("\"\xff\""), BAD("{\"\xff\":1}"),
 	BAD("\xff"), BAD("[\xc3\xa9]"), BAD("{\"a\"\xc3\xa9:1}"),
 };
+/* clang-format on */
 
 static void test_texts(void **state)
 {
@@ -71,7 +79,8 @@ static void test_texts(void **state)
 static void test_every_alignment(void **state)
 {
 	static const char *const bad[] = { "\x01", "\x1f", "\\a", "\x80", "\xff", "\xc3", "\xed\xa0\x80" };
-	static const char *const good[] = { "x", "\\n", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\\u00e9", "\x7f" };
+	static const char *const good[] = { "x", "\\n", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
+		"\\u00e9", "\x7f" };
 
 	(void)state;
 	for (size_t before = 0; before < 40; before++)
@@ -90,7 +99,8 @@ static void test_every_alignment(void **state)
 
 static void test_truncation(void **state)
 {
-	static const char text[] = "{\"a\":[1.5e+3,\"x\\u00e9\\ud83d\\ude00\xc3\xa9\",true,false,null,{\"b\":{}}],\"c\":\"d\"}";
+	static const char text[] =
+		"{\"a\":[1.5e+3,\"x\\u00e9\\ud83d\\ude00\xc3\xa9\",true,false,null,{\"b\":{}}],\"c\":\"d\"}";
 
 	(void)state;
 	assert_int_equal(drain(text, sizeof(text) - 1), JSON_END);
@@ -122,7 +132,8 @@ static void test_depth(void **state)
 
 static void test_walk(void **state)
 {
-	static const char text[] = " { \"k\\u0065y\" : [ 12 , \"v\" , { } ] , \"skip\" : {\"x\":[1,{\"y\":\"}\"}]} , \"n\" : null } ";
+	static const char text[] = " { \"k\\u0065y\" : [ 12 , \"v\" , { } ] , \"skip\" : "
+				   "{\"x\":[1,{\"y\":\"}\"}]} , \"n\" : null } ";
 	struct json json;
 	char meaning[16];
 
@@ -171,6 +182,7 @@ static void test_failure_stays(void **state)
 
 static void test_unescape(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *raw, *meaning;
 		bool unstorable;
@@ -182,6 +194,7 @@ static void test_unescape(void **state)
 		{ "\\u0000", NULL, true }, { "\\ud83d", NULL, true }, { "\\ude00\\ud83d", NULL, true }, { "\\ud83d\\ud83d\\ude00", NULL, true },
 		{ "\\ud83d\\u0041", NULL, true }, { "\\ud83dxxxxxxxx", NULL, true }, { "a\\ude00b", NULL, true }, { "\\uD83D\\uDE00\\uDE00", NULL, true },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -202,7 +215,8 @@ static void test_unescape(void **state)
 /* Random changes of a good text must neither crash nor read out of bounds (the sanitizers look). */
 static void test_random_damage(void **state)
 {
-	static const char good[] = "{\"a\":[1.5e+3,\"x\\u00e9\\ud83d\\ude00\xc3\xa9\",true,false,null,{\"b\":{}}],\"c\":\"d\"}";
+	static const char good[] =
+		"{\"a\":[1.5e+3,\"x\\u00e9\\ud83d\\ude00\xc3\xa9\",true,false,null,{\"b\":{}}],\"c\":\"d\"}";
 	static const char pieces[] = "{}[]\",:\\u0d8f.-+eE \n\x01\x80\xc3\xed\xf0\xff";
 	struct unit_random random = { unit_seed(__func__) };
 
@@ -212,7 +226,8 @@ static void test_random_damage(void **state)
 
 		memcpy(text, good, sizeof(good));
 		for (int64_t n = unit_random_below(&random, 4); n >= 0; n--)
-			text[unit_random_below(&random, sizeof(good) - 1)] = pieces[unit_random_below(&random, sizeof(pieces) - 1)];
+			text[unit_random_below(&random, sizeof(good) - 1)] =
+				pieces[unit_random_below(&random, sizeof(pieces) - 1)];
 		drain(text, (size_t)unit_random_below(&random, sizeof(good)));
 	}
 }

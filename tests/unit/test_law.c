@@ -1,5 +1,6 @@
-/* The law, for random logs and every cut point: batch(all) == batch(below cut) + speed(from cut), to the last decimal; and what
- * speed says about a record does not depend on where, how often or by whom the reading was begun again. */
+/* The law, for random logs and every cut point: batch(all) == batch(below cut) + speed(from cut), to the last
+ * decimal; and what speed says about a record does not depend on where, how often or by whom the reading was
+ * begun again. */
 #include "common/base.h"
 #include "common/kernel/currency.h"
 #include "common/kernel/fold.h"
@@ -11,11 +12,11 @@ enum { N_PARTITIONS = 3, N_RECORDS = 120 };
 struct record {
 	int partition;
 	int64_t offset, record_ms;
-	int id;             /* -1: broken */
+	int id; /* -1: broken */
 	char value[640];
 	/* found out once */
-	bool first;         /* of its id, over all history */
-	int64_t latest_ms;  /* greatest record timestamp up to here in its partition */
+	bool first; /* of its id, over all history */
+	int64_t latest_ms; /* greatest record timestamp up to here in its partition */
 	enum verdict verdict;
 	bool late;
 	struct fold_state after; /* the state of its partition behind it */
@@ -31,10 +32,11 @@ struct log {
 static struct calendar calendar;
 static struct event_parser *parser;
 
-/* --- making logs ---------------------------------------------------------------------------------------------------- */
+/* --- making logs -------------------------------------------------------------------------------- */
 
-static const char *const broken[] = { "", "{", "[]", "{}", "{\"event_id\":1}", "\xff", "{\"schema_version\":2}",
-	"{\"event_id\":\"\"}", "{\"type\":\"x\"}", "{\"currency\":\"XXX\"}", "{\"event_time\":\"yesterday\"}" };
+static const char *const broken[] = { "", "{", "[]", "{}", "{\"event_id\":1}", "\xff",
+	"{\"schema_version\":2}", "{\"event_id\":\"\"}", "{\"type\":\"x\"}", "{\"currency\":\"XXX\"}",
+	"{\"event_time\":\"yesterday\"}" };
 
 static void record_write(struct record *record, int64_t event_ms, struct unit_random *random)
 {
@@ -44,28 +46,32 @@ static void record_write(struct record *record, int64_t event_ms, struct unit_ra
 
 	datetime_format(event_ms, time);
 	len = (size_t)snprintf(record->value, size,
-		"{\"event_id\":\"%d-%d\",\"type\":\"order_%s\",\"order_id\":\"o\",\"customer_id\":null,\"event_time\":\"%s\","
+		"{\"event_id\":\"%d-%d\",\"type\":\"order_%s\",\"order_id\":\"o\",\"customer_id\":null,"
+		"\"event_time\":\"%s\","
 		"\"currency\":\"%s\",\"lines\":[",
 		record->partition, record->id, unit_random_chance(random, 20) ? "refunded" : "placed", time,
 		currencies[unit_random_below(random, 3)]);
 	for (int64_t n = unit_random_below(random, 4); n >= 0; n--)
 		len += (size_t)snprintf(record->value + len, size - len,
-			"{\"sku\":\"s%d\",\"quantity\":%d,\"unit_price\":\"%d.%04d\"}%s", (int)unit_random_below(random, 5),
-			1 + (int)unit_random_below(random, 100), (int)unit_random_below(random, 1000),
-			(int)unit_random_below(random, 10000), n ? "," : "]}");
+			"{\"sku\":\"s%d\",\"quantity\":%d,\"unit_price\":\"%d.%04d\"}%s",
+			(int)unit_random_below(random, 5), 1 + (int)unit_random_below(random, 100),
+			(int)unit_random_below(random, 1000), (int)unit_random_below(random, 10000),
+			n ? "," : "]}");
 	assert_true(len < size);
 }
 
-/* An earlier record of that partition, whose id stands within the horizon of `record`, or anywhere; NULL when there is none. */
-static const struct record *log_pick(const struct log *log, int n, const struct record *record, bool within,
-	struct unit_random *random)
+/* An earlier record of that partition, whose id stands within the horizon of `record`, or anywhere; NULL when
+ * there is none. */
+static const struct record *log_pick(
+	const struct log *log, int n, const struct record *record, bool within, struct unit_random *random)
 {
 	for (int tries = 0; tries < 20 && n; tries++) {
 		const struct record *older = &log->records[unit_random_below(random, n)];
 
 		if (older->partition != record->partition || older->id < 0)
 			continue;
-		for (int i = (int)(older - log->records) + 1; i < n; i++) /* the last one with that id decides */
+		for (int i = (int)(older - log->records) + 1; i < n;
+			i++) /* the last one with that id decides */
 			if (log->records[i].id == older->id)
 				older = &log->records[i];
 		if (!within || (record->offset - older->offset <= log->rules.horizon_records &&
@@ -77,12 +83,14 @@ static const struct record *log_pick(const struct log *log, int n, const struct 
 
 static void log_make(struct log *log, bool within, struct unit_random *random)
 {
-	int64_t offsets[N_PARTITIONS], latest_ms[N_PARTITIONS], now_ms = INT64_C(1319900000000); /* a 25-hour day */
+	int64_t offsets[N_PARTITIONS], latest_ms[N_PARTITIONS],
+		now_ms = INT64_C(1319900000000); /* a 25-hour day */
 	int gaps = (int)unit_random_below(random, 30), disorder = (int)unit_random_below(random, 40);
 	int duplicates = (int)unit_random_below(random, 50), rejected = (int)unit_random_below(random, 25);
 
-	log->rules = (struct fold_rules){ &calendar, 1 + unit_random_below(random, 40), unit_random_below(random, 400000),
-		unit_random_below(random, 120000), unit_random_below(random, 120000) };
+	log->rules = (struct fold_rules){ &calendar, 1 + unit_random_below(random, 40),
+		unit_random_below(random, 400000), unit_random_below(random, 120000),
+		unit_random_below(random, 120000) };
 	log->slack = unit_random_below(random, 30);
 	log->n_ids = 0;
 	for (int p = 0; p < N_PARTITIONS; p++) {
@@ -104,9 +112,11 @@ static void log_make(struct log *log, bool within, struct unit_random *random)
 		if (record->record_ms > latest_ms[p])
 			latest_ms[p] = record->record_ms;
 		record->latest_ms = latest_ms[p];
-		older = unit_random_chance(random, duplicates) ? log_pick(log, i, record, within, random) : NULL;
+		older = unit_random_chance(random, duplicates) ? log_pick(log, i, record, within, random)
+							       : NULL;
 		record->id = older ? older->id : log->n_ids++;
-		event_ms = now_ms - unit_random_below(random, unit_random_chance(random, 10) ? 90000000 : 60000);
+		event_ms =
+			now_ms - unit_random_below(random, unit_random_chance(random, 10) ? 90000000 : 60000);
 		if (unit_random_chance(random, 5))
 			event_ms += 3600000;
 		if (unit_random_chance(random, rejected)) {
@@ -119,7 +129,7 @@ static void log_make(struct log *log, bool within, struct unit_random *random)
 	}
 }
 
-/* --- sums ----------------------------------------------------------------------------------------------------------- */
+/* --- sums --------------------------------------------------------------------------------------- */
 
 static void tally_event(struct tally *tally, const struct event *event)
 {
@@ -158,9 +168,11 @@ static void assert_part_of(const struct tally *a, const struct tally *b)
 	static const struct revenue no_revenue;
 
 	for (size_t i = 0; i < a->buckets.n; i++) {
-		const struct bucket *bucket = table_at(&a->buckets, i), *other = table_find(&b->buckets, &bucket->key);
+		const struct bucket *bucket = table_at(&a->buckets, i),
+				    *other = table_find(&b->buckets, &bucket->key);
 
-		assert_memory_equal(&bucket->revenue, other ? &other->revenue : &no_revenue, sizeof(no_revenue));
+		assert_memory_equal(
+			&bucket->revenue, other ? &other->revenue : &no_revenue, sizeof(no_revenue));
 	}
 	for (size_t i = 0; i < a->products.n; i++) {
 		const struct product *product = table_at(&a->products, i), *other;
@@ -179,7 +191,7 @@ static void assert_same(const struct tally *a, const struct tally *b)
 	assert_part_of(b, a);
 }
 
-/* --- folding -------------------------------------------------------------------------------------------------------- */
+/* --- folding ------------------------------------------------------------------------------------ */
 
 static const struct event *record_event(const struct record *record, enum event_reject *ret_reject)
 {
@@ -236,19 +248,22 @@ static int64_t log_offset(const struct log *log, int partition, int i)
 }
 
 /* Reads again what the horizon needs for going on at place i, and not one record more. */
-static void log_warm(const struct log *log, int partition, int i, const struct fold_state *state, struct fold *fold)
+static void log_warm(
+	const struct log *log, int partition, int i, const struct fold_state *state, struct fold *fold)
 {
 	int64_t oldest_ms = horizon_oldest_record_ms(&fold->horizon, state->latest_record_ms);
 	int64_t from = log_offset(log, partition, i) - log->rules.horizon_records;
 	int j = log_next(log, partition, 0);
 
-	while (j < i && (log->records[j].offset < from || (oldest_ms != DATETIME_NONE && log->records[j].record_ms < oldest_ms))) {
+	while (j < i && (log->records[j].offset < from ||
+				(oldest_ms != DATETIME_NONE && log->records[j].record_ms < oldest_ms))) {
 		/* the first one that is young enough opens the rest, whatever their timestamps */
 		if (log->records[j].record_ms >= oldest_ms)
 			oldest_ms = DATETIME_NONE;
 		j = log_next(log, partition, j + 1);
 	}
-	horizon_start(&fold->horizon, j < i ? log->records[j].offset : log_offset(log, partition, i), state->latest_record_ms);
+	horizon_start(&fold->horizon, j < i ? log->records[j].offset : log_offset(log, partition, i),
+		state->latest_record_ms);
 	for (; j < i; j = log_next(log, partition, j + 1)) {
 		enum event_reject reject;
 		const struct event *event = record_event(&log->records[j], &reject);
@@ -257,7 +272,8 @@ static void log_warm(const struct log *log, int partition, int i, const struct f
 	}
 }
 
-static void log_resume(const struct log *log, int partition, int i, const struct fold_state *state, struct fold *fold)
+static void log_resume(
+	const struct log *log, int partition, int i, const struct fold_state *state, struct fold *fold)
 {
 	if (!fold_resume(fold, log_offset(log, partition, i), state))
 		log_warm(log, partition, i, state, fold);
@@ -269,12 +285,13 @@ static void fold_open(const struct log *log, struct fold *fold)
 	fold->horizon.slack = log->slack;
 }
 
-static enum verdict fold_take(struct fold *fold, const struct record *record, struct tally *tally, bool *ret_late)
+static enum verdict fold_take(
+	struct fold *fold, const struct record *record, struct tally *tally, bool *ret_late)
 {
 	enum event_reject reject;
 	const struct event *event = record_event(record, &reject);
-	enum verdict verdict =
-		fold_record(fold, record->offset, record->record_ms, event, reject, &tally->counters, ret_late);
+	enum verdict verdict = fold_record(
+		fold, record->offset, record->record_ms, event, reject, &tally->counters, ret_late);
 
 	if (verdict == VERDICT_COUNTED)
 		tally_event(tally, event);
@@ -309,10 +326,12 @@ static void log_judge(struct log *log)
 	tally_release(&tally);
 }
 
-/* --- the law -------------------------------------------------------------------------------------------------------- */
+/* --- the law ------------------------------------------------------------------------------------ */
 
-/* speed, from place `cut` on: flushes now and then, loses what it has not flushed now and then, and goes on. */
-static void log_fold_as_speed(const struct log *log, int partition, int cut, struct unit_random *random, struct tally *flushed)
+/* speed, from place `cut` on: flushes now and then, loses what it has not flushed now and then, and goes on.
+ */
+static void log_fold_as_speed(
+	const struct log *log, int partition, int cut, struct unit_random *random, struct tally *flushed)
 {
 	struct fold_state state = log_state(log, partition, cut);
 	int next = cut; /* the first place that has not been flushed */
@@ -350,8 +369,8 @@ static void log_fold_as_speed(const struct log *log, int partition, int cut, str
 	fold_release(&fold);
 }
 
-static void check_cut(const struct log *log, int cut, const struct tally *below, const struct tally *all, bool within,
-	struct unit_random *random)
+static void check_cut(const struct log *log, int cut, const struct tally *below, const struct tally *all,
+	bool within, struct unit_random *random)
 {
 	struct tally sum;
 	struct counters *counters = &sum.counters;
@@ -360,7 +379,8 @@ static void check_cut(const struct log *log, int cut, const struct tally *below,
 	for (int p = 0; p < N_PARTITIONS; p++)
 		log_fold_as_speed(log, p, cut, random, &sum);
 	assert_int_equal(counters->records, N_RECORDS - cut);
-	assert_int_equal(counters->records, counters->counted + counters->duplicate + counters_rejected(counters));
+	assert_int_equal(
+		counters->records, counters->counted + counters->duplicate + counters_rejected(counters));
 	if (within) {
 		tally_merge(&sum, below);
 		assert_same(&sum, all);
@@ -408,7 +428,8 @@ static void test_law(void **state)
 	run(__func__, true);
 }
 
-/* Duplicates anywhere: then speed may count some twice, but every reader the same ones (batch explains them one by one). */
+/* Duplicates anywhere: then speed may count some twice, but every reader the same ones (batch explains them
+ * one by one). */
 static void test_same_verdicts(void **state)
 {
 	(void)state;

@@ -6,6 +6,7 @@ enum { BAD = -1 };
 
 static void test_parse(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *text;
 		int64_t e4;
@@ -18,6 +19,7 @@ static void test_parse(void **state)
 		{ "1.2.3", BAD }, { "1e3", BAD }, { "0x10", BAD }, { "NaN", BAD }, { "1.5\n", BAD }, { "1._5", BAD },
 		{ "1.5a", BAD }, { "a1.5", BAD }, { "/1", BAD }, { ":", BAD },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -32,6 +34,7 @@ static void test_parse(void **state)
 
 static void test_format(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		int64_t e4;
 		unsigned min_decimals;
@@ -43,6 +46,7 @@ static void test_format(void **state)
 		{ 120000, 0, "12" }, { INT64_MAX, 2, "922337203685477.5807" }, { INT64_MIN, 2, "-922337203685477.5808" },
 		{ INT64_MIN + 8, 0, "-922337203685477.58" },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -60,7 +64,8 @@ static void test_parse_undoes_format(void **state)
 
 	(void)state;
 	for (int i = 0; i < 20000; i++) {
-		int64_t e4 = unit_random_below(&random, INT64_C(1) << (1 + unit_random_below(&random, 46))), back = -1;
+		int64_t e4 = unit_random_below(&random, INT64_C(1) << (1 + unit_random_below(&random, 46))),
+			back = -1;
 		char buf[MONEY_TEXT_MAX];
 		size_t len = money_format(e4, (unsigned)unit_random_below(&random, 5), buf);
 

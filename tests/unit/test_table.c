@@ -64,7 +64,8 @@ static void test_against_list(void **state)
 			bool new;
 
 			key[0] = (unsigned char)unit_random_below(&random, 16);
-			key[key_size - 1] = (unsigned char)(key[key_size - 1] + unit_random_below(&random, 16));
+			key[key_size - 1] =
+				(unsigned char)(key[key_size - 1] + unit_random_below(&random, 16));
 			while (at < n && memcmp(list[at].key, key, key_size) != 0)
 				at++;
 			assert_int_equal(table_find(&table, key) != NULL, at < n);

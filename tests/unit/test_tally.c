@@ -34,7 +34,9 @@ static void test_revenue_add(void **state)
 
 		sum = start;
 		more[member] = member == 4 ? INT64_MIN : INT64_MAX;
-		assert_int_equal(revenue_add(&sum, &(struct revenue){ more[0], more[1], more[2], more[3], more[4] }), -1);
+		assert_int_equal(
+			revenue_add(&sum, &(struct revenue){ more[0], more[1], more[2], more[3], more[4] }),
+			-1);
 		assert_memory_equal(&sum, &start, sizeof(sum));
 	}
 }
@@ -74,7 +76,8 @@ static void test_dictionary(void **state)
 			char word[16];
 			int len = snprintf(word, sizeof(word), "w%" PRIu32, i);
 
-			assert_int_equal(dictionary_put(dictionary, (struct text){ word, (size_t)len }), 4 + i);
+			assert_int_equal(
+				dictionary_put(dictionary, (struct text){ word, (size_t)len }), 4 + i);
 			assert_int_equal(dictionary_get(dictionary, 4 + i).len, len);
 			assert_memory_equal(dictionary_get(dictionary, 4 + i).at, word, len);
 		}
@@ -103,7 +106,8 @@ static const struct bucket *find_bucket(const struct tally *tally, const char *t
 	return table_find(&tally->buckets, &key);
 }
 
-static const struct product *find_product(const struct tally *tally, const char *day, const char *currency, const char *sku)
+static const struct product *find_product(
+	const struct tally *tally, const char *day, const char *currency, const char *sku)
 {
 	struct product_key key = { 0, (uint16_t)currency_find(unit_text(currency)), 0,
 		dictionary_put(tally->skus, unit_text(sku)) };
@@ -112,11 +116,15 @@ static const struct product *find_product(const struct tally *tally, const char 
 	return table_find(&tally->products, &key);
 }
 
-static void add(struct tally *tally, const char *time, enum event_type type, const char *currency, struct event_line *lines,
-	uint32_t n_lines)
+static void add(struct tally *tally, const char *time, enum event_type type, const char *currency,
+	struct event_line *lines, uint32_t n_lines)
 {
-	struct event event = { .type = type, .time_ms = utc(time), .currency = currency_find(unit_text(currency)),
-		.event_id = UNIT_TEXT("e"), .lines = lines, .n_lines = n_lines };
+	struct event event = { .type = type,
+		.time_ms = utc(time),
+		.currency = currency_find(unit_text(currency)),
+		.event_id = UNIT_TEXT("e"),
+		.lines = lines,
+		.n_lines = n_lines };
 	struct err err;
 
 	for (uint32_t i = 0; i < n_lines; i++) {
@@ -129,7 +137,8 @@ static void add(struct tally *tally, const char *time, enum event_type type, con
 static void test_add(void **state)
 {
 	struct event_line two[] = { { UNIT_TEXT("a"), { 0 }, 6, 25500 }, { UNIT_TEXT("b"), { 0 }, 1, 1 } };
-	struct event_line same[] = { { UNIT_TEXT("a"), { 0 }, 2, 10000 }, { UNIT_TEXT("a"), { 0 }, 3, 20000 } };
+	struct event_line same[] = { { UNIT_TEXT("a"), { 0 }, 2, 10000 },
+		{ UNIT_TEXT("a"), { 0 }, 3, 20000 } };
 	struct event_line free_item[] = { { UNIT_TEXT("A"), { 0 }, 1, 0 } };
 	struct tally tally;
 
@@ -138,7 +147,8 @@ static void test_add(void **state)
 	for (int round = 0; round < 2; round++) {
 		add(&tally, "2011-06-30T22:59:00.000Z", EVENT_PLACED, "GBP", two, 2);
 		add(&tally, "2011-06-30T22:59:59.999Z", EVENT_REFUNDED, "GBP", same, 2);
-		add(&tally, "2011-06-30T23:00:00.000Z", EVENT_PLACED, "GBP", same, 2); /* the next day in London */
+		add(&tally, "2011-06-30T23:00:00.000Z", EVENT_PLACED, "GBP", same,
+			2); /* the next day in London */
 		add(&tally, "2011-06-30T22:59:30.000Z", EVENT_PLACED, "EUR", free_item, 1);
 
 		assert_int_equal(tally.buckets.n, 3);
@@ -167,8 +177,12 @@ static void test_add(void **state)
 static void test_overflow(void **state)
 {
 	struct event_line line = { UNIT_TEXT("a"), { 0 }, 1000000, EVENT_TOTAL_MAX_E4 / 1000000 };
-	struct event event = { .event_id = UNIT_TEXT("e1"), .time_ms = DATETIME_END_MS - 1, .total_e4 = EVENT_TOTAL_MAX_E4,
-		.units = 1000000, .n_lines = 1, .lines = &line };
+	struct event event = { .event_id = UNIT_TEXT("e1"),
+		.time_ms = DATETIME_END_MS - 1,
+		.total_e4 = EVENT_TOTAL_MAX_E4,
+		.units = 1000000,
+		.n_lines = 1,
+		.lines = &line };
 	struct tally tally;
 	struct err err = { 0 };
 	int64_t n = 0;
