@@ -1,5 +1,6 @@
-/* ISO 4217, the active list of 2025, in alphabetical order: code, decimals of the minor unit. Left out: funds and units of
- * account (such as CHE, UYW, XDR, XAD), precious metals, codes for testing and for "no currency". */
+/* ISO 4217, the active list of 2025, in alphabetical order: code, decimals of the minor unit. Left out: funds
+ * and units of account (such as CHE, UYW, XDR, XAD), precious metals, codes for testing and for "no
+ * currency". */
 /* clang-format off */
 #define CURRENCY_LIST(X) \
 	X(AED, 2) X(AFN, 2) X(ALL, 2) X(AMD, 2) X(ANG, 2) X(AOA, 2) X(ARS, 2) X(AUD, 2) \
