@@ -93,7 +93,9 @@ bool caveat_write(const struct snapshot *snapshot, const struct question *questi
 		caveat_add(&caveat, "the provisional part is %s old: the speed view cannot be asked or is being rebuilt",
 			age_words(snapshot->stale_ms, age));
 	if (degraded & 1u << DEGRADED_SPEED_UNAVAILABLE)
-		caveat_add(&caveat, "the speed view cannot be asked: orders since the last batch run are missing");
+		caveat_add(&caveat, "the speed view cannot be asked: %s",
+			snapshot->picture->batch->publication ? "orders since the last batch run are missing" :
+								"all orders are missing, for no batch run has confirmed any yet");
 	if (degraded & 1u << DEGRADED_BATCH_UNAVAILABLE)
 		caveat_add(&caveat, "the batch view cannot be asked: a newer batch run may have corrected these numbers");
 	if (degraded & 1u << DEGRADED_REBUILDING)

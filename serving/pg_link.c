@@ -112,7 +112,7 @@ static void pg_link_shut(struct pg_link *link)
 static void pg_link_fail(struct pg_link *link, const struct err *err)
 {
 	if (!link->away)
-		log_warn("postgres at %s cannot be asked, retrying: %s", link->where, err->msg);
+		log_warn("postgres at %s cannot be asked for the %s, retrying: %s", link->where, link->role, err->msg);
 	link->away = true;
 	pg_link_shut(link);
 	link->state = PG_LINK_PAUSING;
@@ -132,7 +132,7 @@ static void pg_link_go_up(struct pg_link *link)
 		return;
 	}
 	link->pause_ms = PG_LINK_PAUSE_MIN_MS;
-	log_info("postgres at %s: connected (%s)", link->where, link->role);
+	log_info("postgres at %s: connected for the %s", link->where, link->role);
 	link->away = false;
 	if (link->events.on_up)
 		link->events.on_up(link->events.data);
@@ -153,6 +153,13 @@ static void pg_link_go_on_connecting(struct pg_link *link)
 	}
 }
 
+/* libpq would write the server's notices to stderr. */
+static void pg_link_on_notice(void *data, const PGresult *result)
+{
+	(void)data;
+	log_debug("postgres: %s", PQresultErrorMessage(result));
+}
+
 static void pg_link_start(struct pg_link *link)
 {
 	char name[64];
@@ -165,6 +172,7 @@ static void pg_link_start(struct pg_link *link)
 	link->deadline_ms = uv_now(link->loop) + PG_LINK_TIMEOUT_MS;
 	link->conn = PQconnectStartParams(names, values, 1);
 	assert(link->conn);
+	PQsetNoticeReceiver(link->conn, pg_link_on_notice, NULL);
 	if (PQstatus(link->conn) == CONNECTION_BAD) {
 		pg_error(link->conn, NULL, &err, "cannot connect");
 		pg_link_fail(link, &err);

@@ -127,6 +127,11 @@ static void speedview_start(struct speedview *speedview)
 	int64_t now = (int64_t)uv_now(speedview->timer.loop);
 	struct err err = { 0 };
 
+	if (!redis_link_is_up(speedview->link)) { /* it says itself what is wrong */
+		speedview->complained = speedview->complained || redis_link_is_away(speedview->link);
+		speedview_pause(speedview, SPEEDVIEW_PAUSE_MS);
+		return;
+	}
 	speedview->n_asked = speedview->n_copies;
 	if (!speedview->ever || now - speedview->last_probe_ms >= SPEEDVIEW_PROBE_MS) {
 		speedview->n_asked += SPEEDVIEW_PROBES;
@@ -146,7 +151,7 @@ static void speedview_start(struct speedview *speedview)
 		speedview->n_open++;
 	}
 	if (!speedview->n_open)
-		speedview_pause(speedview, redis_link_is_up(speedview->link) ? SPEEDVIEW_RETRY_MS : SPEEDVIEW_PAUSE_MS);
+		speedview_pause(speedview, SPEEDVIEW_RETRY_MS);
 }
 
 static void speedview_on_timer(uv_timer_t *timer)
