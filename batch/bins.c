@@ -14,6 +14,8 @@ enum {
 	BINS_BLOCK_MIN = 2 << 10,
 	BINS_BLOCK_MAX = 64 << 10,
 	BINS_MAX = 8192,
+	BINS_CACHE_IDS = 8192, /* so many ids are searched within a core's cache ... */
+	BINS_CACHE_MAX = 256,  /* ... but small blocks cost more than that brings */
 };
 
 struct bins_block {
@@ -34,6 +36,8 @@ struct bins_plan bins_plan(int64_t n_records, int n_writers, int n_threads, int6
 	int64_t table_bytes = memory_bytes / 2 / n_threads; /* half for the search, half for the facts */
 	int64_t block_bytes;
 
+	while (plan.n_bins < BINS_CACHE_MAX && n_records / plan.n_bins > BINS_CACHE_IDS)
+		plan.n_bins *= 2;
 	/* ids do not spread quite evenly: a bin is planned for half the room */
 	while (plan.n_bins < BINS_MAX && n_records / plan.n_bins * (int64_t)bytes_per_id > table_bytes / 2)
 		plan.n_bins *= 2;

@@ -3,6 +3,7 @@
 
 #include <endian.h>
 
+#include "batch/batch.h"
 #include "common/mem.h"
 
 enum { COPY_BUFFER_BYTES = 256 << 10 }; /* no column is as large */
@@ -52,6 +53,8 @@ void copy_row(struct copy *copy, int n_columns)
 {
 	uint16_t be = htobe16((uint16_t)n_columns);
 
+	if (!copy->failed && batch_stop_asked())
+		copy->failed = batch_stopped(&copy->err);
 	copy_bytes(copy, &be, sizeof(be));
 	copy->n_rows++;
 }

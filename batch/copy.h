@@ -25,7 +25,7 @@ void copy_time(struct copy *copy, int64_t ms); /* timestamptz */
 void copy_date(struct copy *copy, int32_t day);
 void copy_text(struct copy *copy, struct text text);
 
-/* Ends the COPY, in any case. -1: *err; then the transaction has failed. */
+/* Ends the COPY. -1: *err (ERR_STOPPED after a signal); then the connection is of no use any more. */
 MUST_USE int copy_end(struct copy *copy, struct err *err);
 
 #endif

@@ -5,6 +5,15 @@
 
 enum { DATABASE_PAUSE_MS = 200, DATABASE_PAUSE_MAX_MS = 5000, DATABASE_TRY_MS = 5000 };
 
+/* A lock that somebody holds is one more server that may be away. */
+static int database_set_up(const struct config *config, PGconn *conn, struct err *err)
+{
+	char sql[64];
+
+	snprintf(sql, sizeof(sql), "SET lock_timeout = %" PRId64, config->connect_wait_ms + 1); /* 0 would be "for ever" */
+	return pg_exec(conn, sql, 0, NULL, NULL, err);
+}
+
 int database_open(const struct config *config, PGconn **ret_conn, struct err *err)
 {
 	int64_t deadline_ms = batch_now_ms() + config->connect_wait_ms;
@@ -19,17 +28,18 @@ int database_open(const struct config *config, PGconn **ret_conn, struct err *er
 		batch_sleep_ms(pause_ms);
 		pause_ms = pause_ms * 2 < DATABASE_PAUSE_MAX_MS ? pause_ms * 2 : DATABASE_PAUSE_MAX_MS;
 	}
-	return 0;
+	return database_set_up(config, *ret_conn, err);
 }
 
-int database_ensure(const struct config *config, PGconn **conn, struct err *err)
+int database_ensure(const struct config *config, PGconn **conn, bool *ret_another, struct err *err)
 {
 	if (*conn && !database_lost(*conn)) {
 		PGresult *result = PQexec(*conn, ""); /* finds out whether the other side is still there */
 
 		PQclear(result);
 	}
-	if (*conn && !database_lost(*conn))
+	*ret_another = !*conn || database_lost(*conn);
+	if (!*ret_another)
 		return 0;
 	if (*conn)
 		log_warn("the connection to postgres was lost; opening another one");

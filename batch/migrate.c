@@ -53,14 +53,8 @@ static int migrate_apply_patiently(PGconn *conn, const struct migration *migrati
 	return 0;
 }
 
-static int migrate_lock(const struct config *config, PGconn *conn, struct err *err)
+static int migrate_lock(PGconn *conn, struct err *err)
 {
-	char timeout[64];
-
-	/* 0 would be "for ever" */
-	snprintf(timeout, sizeof(timeout), "SET lock_timeout = %" PRId64, config->connect_wait_ms + 1);
-	if (pg_exec(conn, timeout, 0, NULL, NULL, err))
-		return -1;
 	if (pg_exec(conn, sql_lock_migrate, 0, NULL, NULL, err))
 		return err_wrap(err, "another migrate is at work");
 	return 0;
@@ -76,7 +70,7 @@ int migrate(const struct config *config, struct err *err)
 	if (database_open(config, &conn, err))
 		return -1;
 	PQsetNoticeReceiver(conn, migrate_on_notice, NULL);
-	if (migrate_lock(config, conn, err) || pg_exec(conn, sql_migrations_table, 0, NULL, NULL, err) ||
+	if (migrate_lock(conn, err) || pg_exec(conn, sql_migrations_table, 0, NULL, NULL, err) ||
 		pg_exec(conn, sql_migrations_version, 0, NULL, &result, err))
 		return -1;
 	version = pg_number(result, 0, 0);

@@ -104,8 +104,9 @@ static int publish_outcome(const struct publish *publish, PGconn **conn, bool *r
 	SCOPED(pg_result_free) PGresult *result = NULL;
 	char run[DATABASE_NUMBER_MAX];
 	const char *const params[] = { database_number(run, publish->run) };
+	bool another;
 
-	if (database_ensure(publish->config, conn, err) || pg_exec(*conn, sql_publish_outcome, 1, params, &result, err))
+	if (database_ensure(publish->config, conn, &another, err) || pg_exec(*conn, sql_publish_outcome, 1, params, &result, err))
 		return err_wrap(err, "run %" PRId64 " may be published or not; its row in lambda.runs tells", publish->run);
 	*ret_published = PQntuples(result) == 1 && PQgetvalue(result, 0, 0)[0] == 't';
 	return 0;
@@ -114,10 +115,10 @@ static int publish_outcome(const struct publish *publish, PGconn **conn, bool *r
 /* 1: published; 0: to be tried again; -1: *err */
 static int publish_try(const struct publish *publish, PGconn **conn, struct err *err)
 {
-	bool published = false;
+	bool published = false, another;
 	struct err ignored;
 
-	if (database_ensure(publish->config, conn, err))
+	if (database_ensure(publish->config, conn, &another, err))
 		return -1;
 	if (!publish_write(publish, *conn, err)) {
 		if (!pg_exec(*conn, "COMMIT", 0, NULL, NULL, err))

@@ -60,11 +60,11 @@ static int run_open(struct run *run, struct err *err)
 /* A session that was lost took the lock with it. */
 static int run_keep_lock(struct run *run, struct err *err)
 {
-	PGconn *before = run->lock;
+	bool another;
 
-	if (database_ensure(run->config, &run->lock, err))
+	if (database_ensure(run->config, &run->lock, &another, err))
 		return -1;
-	if (run->lock == before)
+	if (!another)
 		return 0;
 	run->progress.conn = run->lock;
 	return run_take_lock(run->lock, err);
@@ -138,10 +138,11 @@ static int run_load_base(struct run *run, struct err *err)
 {
 	SCOPED(pg_result_free) PGresult *result = NULL;
 	char number[DATABASE_NUMBER_MAX];
+	bool another;
 
 	if (!run->base.publication)
 		return 0;
-	if (database_ensure(run->config, &run->work, err) || pg_exec(run->work, sql_run_days, 1,
+	if (database_ensure(run->config, &run->work, &another, err) || pg_exec(run->work, sql_run_days, 1,
 		(const char *const[]){ database_number(number, run->base.run) }, &result, err))
 		return -1;
 	for (int i = 0; i < PQntuples(result); i++) {

@@ -185,12 +185,13 @@ int store_result(const struct config *config, PGconn **conn, int64_t run, const 
 {
 	int64_t n_rows = (int64_t)(result->sums.tally.buckets.n + result->days.n + result->sums.tally.products.n);
 	int64_t done;
+	bool another;
 
 	progress_phase(progress, "copying", "rows", n_rows);
 	for (int left = 2;; left--) {
 		if (batch_stop_asked())
 			return batch_stopped(err);
-		if (database_ensure(config, conn, err))
+		if (database_ensure(config, conn, &another, err))
 			return -1;
 		if (!store_try(config, *conn, run, result, progress, &done, err))
 			break;
