@@ -46,14 +46,13 @@ static void consumer_assigned(struct speed *speed, rd_kafka_topic_partition_list
 	for (int i = 0; i < list->cnt; i++) {
 		struct partition *p = consumer_partition(speed, list->elems[i].partition);
 
-		list->elems[i].offset = RD_KAFKA_OFFSET_END; /* paused until the recovery path says where */
 		p->state = PARTITION_WAITING;
 		p->retry_ms = 0;
 		if (len + 16 < sizeof(text))
 			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%d", len ? "," : "", p->number);
 	}
-	rd_kafka_assign(speed->rk, list);
-	rd_kafka_pause_partitions(speed->rk, list);
+	speed->is_member = speed->must_assign = true;
+	consumer_assign(speed); /* of nothing yet: the recovery path says where to read */
 	for (int i = 0; i < speed->n_partitions; i++) /* their horizons need not be kept any longer */
 		if (speed->partitions[i] && speed->partitions[i]->state == PARTITION_AWAY)
 			partition_forget(speed->partitions[i]);
@@ -75,6 +74,7 @@ static void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_k
 	for (int i = 0; i < speed->n_partitions; i++)
 		if (speed->partitions[i] && speed->partitions[i]->state != PARTITION_AWAY)
 			consumer_leave(speed, speed->partitions[i]);
+	speed->is_member = false;
 	rd_kafka_assign(rk, NULL);
 	log_info("revoked all partitions");
 }
@@ -159,63 +159,25 @@ int consumer_subscribe(struct speed *speed, struct err *err)
 
 /* --- where to read ----------------------------------------------------------------------------------------------- */
 
-void consumer_pause(struct speed *speed, const struct partition *p)
+/* Always by a new assignment with exact offsets, of those that have one. (Starting at a logical offset, pausing and seeking
+ * is a race in librdkafka 2.0: the answer to the question for the logical offset may come after the seek and win.) */
+void consumer_assign(struct speed *speed)
 {
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+	rd_kafka_topic_partition_list_t *list;
 
-	rd_kafka_topic_partition_list_add(list, speed->config.topic, p->number);
-	rd_kafka_pause_partitions(speed->rk, list);
-	rd_kafka_topic_partition_list_destroy(list);
-}
-
-/* All anew, each where it is: for a partition that stands still after an error, where a seek is refused. */
-static rd_kafka_resp_err_t consumer_reassign(struct speed *speed, const struct partition *moved, int64_t offset)
-{
-	rd_kafka_topic_partition_list_t *all = rd_kafka_topic_partition_list_new(speed->n_partitions);
-	rd_kafka_topic_partition_list_t *waiting = rd_kafka_topic_partition_list_new(speed->n_partitions);
-	rd_kafka_resp_err_t code;
-
+	if (!speed->is_member || !speed->must_assign)
+		return;
+	speed->must_assign = false;
+	list = rd_kafka_topic_partition_list_new(speed->n_partitions);
 	for (int i = 0; i < speed->n_partitions; i++) {
 		const struct partition *p = speed->partitions[i];
-		rd_kafka_topic_partition_t *at;
 
-		if (!p || p->state == PARTITION_AWAY)
-			continue;
-		at = rd_kafka_topic_partition_list_add(all, speed->config.topic, i);
-		at->offset = p == moved ? offset :
-			     p->state == PARTITION_WAITING ? RD_KAFKA_OFFSET_END :
-			     p->state == PARTITION_WARMING ? p->warm_at : p->position;
-		if (p->state == PARTITION_WAITING && p != moved)
-			rd_kafka_topic_partition_list_add(waiting, speed->config.topic, i);
+		if (p && (p->state == PARTITION_WARMING || p->state == PARTITION_FOLDING))
+			rd_kafka_topic_partition_list_add(list, speed->config.topic, i)->offset =
+				p->state == PARTITION_WARMING ? p->warm_at : p->position;
 	}
-	code = rd_kafka_assign(speed->rk, all);
-	rd_kafka_pause_partitions(speed->rk, waiting);
-	rd_kafka_topic_partition_list_destroy(waiting);
-	rd_kafka_topic_partition_list_destroy(all);
-	return code;
-}
-
-int consumer_read_from(struct speed *speed, const struct partition *p, int64_t offset, struct err *err)
-{
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_add(list, speed->config.topic, p->number);
-	rd_kafka_resp_err_t code;
-	rd_kafka_error_t *error;
-
-	at->offset = offset;
-	error = rd_kafka_seek_partitions(speed->rk, list, SPEED_ASK_MS);
-	code = error ? rd_kafka_error_code(error) : at->err;
-	if (error)
-		rd_kafka_error_destroy(error);
-	if (code == RD_KAFKA_RESP_ERR__STATE)
-		code = consumer_reassign(speed, p, offset);
-	if (!code)
-		rd_kafka_resume_partitions(speed->rk, list);
+	rd_kafka_assign(speed->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
-	if (code)
-		return err_set(err, ERR_KAFKA, "cannot seek to offset %" PRId64 " of partition %d: '%s'", offset, p->number,
-			rd_kafka_err2str(code));
-	return 0;
 }
 
 /* --- messages ---------------------------------------------------------------------------------------------------- */
@@ -229,7 +191,8 @@ static void consumer_out_of_range(struct speed *speed, struct partition *p)
 		return;
 	if (p->state == PARTITION_FOLDING &&
 		kafka_range(speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end, &err) == 0 &&
-		partition_lose(p, first) && consumer_read_from(speed, p, first, &err) == 0) {
+		partition_lose(p, first)) {
+		speed->must_assign = true;
 		log_warn("partition %d: retention took offsets %" PRId64 " to %" PRId64 " before they were read, "
 			"going on behind them; every answer says so until a run covers them",
 			p->number, p->lost_from, p->lost_to);

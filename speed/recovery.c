@@ -19,7 +19,7 @@ void recovery_need(struct speed *speed, struct partition *p, int64_t wait_ms)
 	speed->n_pending -= p->n_pending;
 	partition_drop(p);
 	if (p->state != PARTITION_WAITING)
-		consumer_pause(speed, p);
+		speed->must_assign = true;
 	p->state = PARTITION_WAITING;
 	p->retry_ms = clock_ms() + wait_ms;
 }
@@ -168,8 +168,7 @@ static int recovery_seek(struct speed *speed, struct partition *p, int64_t first
 			return -1;
 		partition_warm(p, from);
 	}
-	if (consumer_read_from(speed, p, from, err))
-		return -1;
+	speed->must_assign = true;
 	p->end = end;
 	p->dead_failed = false;
 	if (p->lost_from < p->lost_to)
@@ -224,7 +223,7 @@ static void recovery_failed(struct speed *speed, struct partition *p, const stru
 		flush_lost_redis(speed, err);
 }
 
-void recovery_turn(struct speed *speed)
+static void recovery_all(struct speed *speed)
 {
 	struct err err = { 0 };
 
@@ -246,4 +245,11 @@ void recovery_turn(struct speed *speed)
 		if (speed->fatal.code != ERR_NONE)
 			return;
 	}
+}
+
+void recovery_turn(struct speed *speed)
+{
+	recovery_all(speed);
+	if (speed->fatal.code == ERR_NONE)
+		consumer_assign(speed);
 }

@@ -154,6 +154,7 @@ int speed_run(struct speed *speed, struct err *err)
 	if (consumer_find_topic(speed, err) || consumer_subscribe(speed, err))
 		return -1;
 	progress_catch_up(speed);
+	speed->tick_ms = clock_ms();
 	while (!speed_stop && speed->fatal.code == ERR_NONE)
 		speed_turn(speed);
 	if (speed->fatal.code != ERR_NONE) {

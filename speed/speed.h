@@ -54,6 +54,8 @@ struct speed {
 	struct partition **partitions; /* by number; NULL: never had it */
 	int n_partitions;
 	int64_t n_pending;             /* records, over all partitions */
+	bool is_member;                /* the group has given us partitions */
+	bool must_assign;              /* where to read has changed */
 	int64_t wall_ms;               /* wall clock of this turn */
 	int64_t flushed_ms, tick_ms, commit_ms, connect_ms; /* monotonic: when last, or not before */
 	struct progress progress;
@@ -75,9 +77,8 @@ MUST_USE int consumer_find_topic(struct speed *speed, struct err *err);
 MUST_USE int consumer_subscribe(struct speed *speed, struct err *err);
 /* Takes messages for some milliseconds. Returns true when the queue is empty. */
 bool consumer_take(struct speed *speed);
-/* No messages of it until consumer_read_from(). */
-void consumer_pause(struct speed *speed, const struct partition *partition);
-MUST_USE int consumer_read_from(struct speed *speed, const struct partition *partition, int64_t offset, struct err *err);
+/* Reads what speed->must_assign asks for: all that fold or warm, each from where it is. */
+void consumer_assign(struct speed *speed);
 void consumer_commit(struct speed *speed);
 void consumer_close(struct speed *speed);
 
