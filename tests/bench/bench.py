@@ -109,7 +109,7 @@ def main():
     orders = int(os.environ.get("BENCH_ORDERS", "1000000"))
     rates = [int(rate) for rate in os.environ.get("BENCH_RATES", "100,10000").split(",")]
     seconds = int(os.environ.get("BENCH_SECONDS", "20"))
-    stack = harness.Stack(os.path.join(harness.ROOT, "build", "bench", "stack"))
+    stack = harness.Stack("bench")
     try:
         for name in args.only or ["batch", "speed", "latency"]:
             with tempfile.TemporaryDirectory() as directory:

@@ -17,7 +17,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="session")
 def stack():
-    servers = harness.Stack(os.path.join(harness.ROOT, "build", "check", "stack"))
+    servers = harness.Stack("check")
     yield servers
     servers.down()
 

@@ -5,10 +5,12 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 
@@ -47,9 +49,12 @@ def free_port():
 class Stack:
     """PostgreSQL, Redis and Kafka of the session, by tests/stack/stack."""
 
-    def __init__(self, directory):
-        self.directory = directory
-        self.run("up", "--ports", "auto", "--fresh", "--no-migrate")
+    def __init__(self, name):
+        """A directory of its own, so that two runs of the tests do not meet."""
+        place = os.path.join(ROOT, "build", name)
+        os.makedirs(place, exist_ok=True)
+        self.directory = tempfile.mkdtemp(prefix="stack-", dir=place)
+        self.run("up", "--ports", "auto", "--no-migrate")
         with open(os.path.join(directory, "env"), encoding="utf-8") as env:
             self.env = dict(line.rstrip("\n").split("=", 1) for line in env if "=" in line)
 
@@ -74,6 +79,7 @@ class Stack:
 
     def down(self):
         self.run("down", "--wipe")
+        shutil.rmtree(self.directory)
 
 
 class Process:
