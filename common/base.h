@@ -24,6 +24,8 @@
 #define SCOPED(release) __attribute__((cleanup(release)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+#undef sprintf /* macros of some C libraries, which clang does not poison */
+#undef vsprintf
 /* Each has a bounded or checked replacement; sizes and numbers from outside are never trusted. */
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok gets atoi atol atoll strncpy
 
