@@ -55,7 +55,7 @@ class Stack:
         os.makedirs(place, exist_ok=True)
         self.directory = tempfile.mkdtemp(prefix="stack-", dir=place)
         self.run("up", "--ports", "auto", "--no-migrate")
-        with open(os.path.join(directory, "env"), encoding="utf-8") as env:
+        with open(os.path.join(self.directory, "env"), encoding="utf-8") as env:
             self.env = dict(line.rstrip("\n").split("=", 1) for line in env if "=" in line)
 
     def run(self, *args):
