@@ -130,7 +130,7 @@ void live_explain(const struct live *live, struct problem *problem)
 {
 	if (!live->batchview.n_views)
 		problem_set(problem, 503, "the batch view has not been loaded yet: %s",
-			live->batchview.complained ? "Postgres cannot be asked, or not for this; see the log" : "starting");
+			live->batchview.complained || pg_link_is_away(live->batchview.link) ? "Postgres cannot be asked, or not for this; see the log" : "starting");
 	else
 		problem_set(problem, 503, "the speed view is being read for the first time; try again in a second");
 }

@@ -25,6 +25,7 @@ struct pg_link {
 	struct err lost;        /* the connection has failed, which the timer will tell */
 	enum pg_link_state state;
 	bool away, running;     /* running: the first call is under way */
+	bool quiet;             /* a second connection to the same server does not log */
 	unsigned refs;
 	uint64_t pause_ms, deadline_ms;
 	struct pg_link_call *calls, **calls_end;
@@ -111,7 +112,7 @@ static void pg_link_shut(struct pg_link *link)
 
 static void pg_link_fail(struct pg_link *link, const struct err *err)
 {
-	if (!link->away)
+	if (!link->away && !link->quiet)
 		log_warn("postgres at %s cannot be asked for the %s, retrying: %s", link->where, link->role, err->msg);
 	link->away = true;
 	pg_link_shut(link);
@@ -132,7 +133,8 @@ static void pg_link_go_up(struct pg_link *link)
 		return;
 	}
 	link->pause_ms = PG_LINK_PAUSE_MIN_MS;
-	log_info("postgres at %s: connected for the %s", link->where, link->role);
+	if (!link->quiet)
+		log_info("postgres at %s: connected for the %s", link->where, link->role);
 	link->away = false;
 	if (link->events.on_up)
 		link->events.on_up(link->events.data);
@@ -346,6 +348,7 @@ int pg_link_open(uv_loop_t *loop, const char *uri, const char *role, const struc
 	link->loop = loop;
 	link->uri = uri;
 	link->role = role;
+	link->quiet = !events;
 	if (events)
 		link->events = *events;
 	link->pause_ms = PG_LINK_PAUSE_MIN_MS;
