@@ -11,8 +11,8 @@ bool batch_stop_asked(void);
 void batch_stop_install(void); /* the handlers; once, before the first thread */
 int batch_stopped(struct err *err); /* ERR_STOPPED; -1 */
 
-int64_t batch_now_ms(void);       /* monotonic */
-int64_t batch_wall_ms(void);      /* since 1970 */
+int64_t batch_now_ms(void); /* monotonic */
+int64_t batch_wall_ms(void); /* since 1970 */
 /* Waits, but not beyond a signal to stop. */
 void batch_sleep_ms(int64_t ms);
 

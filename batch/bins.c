@@ -1,6 +1,7 @@
-/* When a writer holds its share of memory, it writes all its bins out in one go, bin by bin: so a spill is one sequential write,
- * and leaves one extent per bin. Failure modes: the directory cannot be written or is full (ERR_IO; the run fails and
- * publishes nothing). The file is unlinked as soon as it is open, so that nothing is left behind, however the run ends. */
+/* When a writer holds its share of memory, it writes all its bins out in one go, bin by bin: so a spill is
+ * one sequential write, and leaves one extent per bin. Failure modes: the directory cannot be written or is
+ * full (ERR_IO; the run fails and publishes nothing). The file is unlinked as soon as it is open, so that
+ * nothing is left behind, however the run ends. */
 #include "common/base.h"
 #include "batch/bins.h"
 
@@ -15,7 +16,7 @@ enum {
 	BINS_BLOCK_MAX = 64 << 10,
 	BINS_MAX = 8192,
 	BINS_CACHE_IDS = 8192, /* so many ids are searched within a core's cache ... */
-	BINS_CACHE_MAX = 256,  /* ... but small blocks cost more than that brings */
+	BINS_CACHE_MAX = 256, /* ... but small blocks cost more than that brings */
 };
 
 struct bins_block {
@@ -29,8 +30,8 @@ struct bins_extent {
 	size_t len;
 };
 
-struct bins_plan bins_plan(int64_t n_records, int n_writers, int n_threads, int64_t memory_bytes, size_t bytes_per_id,
-	const char *spill_dir)
+struct bins_plan bins_plan(int64_t n_records, int n_writers, int n_threads, int64_t memory_bytes,
+	size_t bytes_per_id, const char *spill_dir)
 {
 	struct bins_plan plan = { .n_bins = 16, .spill_dir = spill_dir };
 	int64_t table_bytes = memory_bytes / 2 / n_threads; /* half for the search, half for the facts */
@@ -43,8 +44,9 @@ struct bins_plan bins_plan(int64_t n_records, int n_writers, int n_threads, int6
 		plan.n_bins *= 2;
 	plan.writer_bytes = memory_bytes / 2 / n_writers;
 	block_bytes = plan.writer_bytes / plan.n_bins / 4;
-	plan.block_bytes = (size_t)(block_bytes < BINS_BLOCK_MIN ? BINS_BLOCK_MIN
-		: block_bytes > BINS_BLOCK_MAX ? BINS_BLOCK_MAX : block_bytes);
+	plan.block_bytes = (size_t)(block_bytes < BINS_BLOCK_MIN   ? BINS_BLOCK_MIN
+				    : block_bytes > BINS_BLOCK_MAX ? BINS_BLOCK_MAX
+								   : block_bytes);
 	return plan;
 }
 
@@ -99,9 +101,11 @@ static int bins_write(struct bins_writer *writer, const unsigned char *data, siz
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return err_set(err, ERR_IO, "cannot spill to '%s' (%" PRId64 " MiB so far): %s; "
-				"hint: --spill-dir on a larger disk, or more --memory", writer->plan->spill_dir,
-				writer->spilled_bytes >> 20, n ? strerror(errno) : "nothing was written");
+			return err_set(err, ERR_IO,
+				"cannot spill to '%s' (%" PRId64 " MiB so far): %s; "
+				"hint: --spill-dir on a larger disk, or more --memory",
+				writer->plan->spill_dir, writer->spilled_bytes >> 20,
+				n ? strerror(errno) : "nothing was written");
 		data += n;
 		len -= (size_t)n;
 		writer->spilled_bytes += n;
@@ -137,7 +141,8 @@ static int bins_spill(struct bins_writer *writer, struct err *err)
 			if (bins_write(writer, block->data, block->len, err))
 				return -1;
 		bin->extents = xreallocarray(bin->extents, bin->n_extents + 1, sizeof(*bin->extents));
-		bin->extents[bin->n_extents++] = (struct bins_extent){ at, (size_t)(writer->spilled_bytes - at) };
+		bin->extents[bin->n_extents++] =
+			(struct bins_extent){ at, (size_t)(writer->spilled_bytes - at) };
 		bins_recycle(writer, bin);
 	}
 	writer->held_bytes = 0;
@@ -205,7 +210,8 @@ static int bins_load(struct bins_cursor *cursor, const struct bins_extent *exten
 		cursor->buffer_bytes = extent->len;
 	}
 	while (done < extent->len) {
-		ssize_t n = pread(cursor->writer->fd, cursor->buffer + done, extent->len - done, extent->at + (int64_t)done);
+		ssize_t n = pread(cursor->writer->fd, cursor->buffer + done, extent->len - done,
+			extent->at + (int64_t)done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -217,7 +223,8 @@ static int bins_load(struct bins_cursor *cursor, const struct bins_extent *exten
 	return 0;
 }
 
-int bins_cursor_next(struct bins_cursor *cursor, const unsigned char **ret_at, size_t *ret_len, struct err *err)
+int bins_cursor_next(
+	struct bins_cursor *cursor, const unsigned char **ret_at, size_t *ret_len, struct err *err)
 {
 	const struct bins_bin *bin = &cursor->writer->bins[cursor->bin];
 

@@ -1,6 +1,7 @@
-/* Facts on their way from the readers to the search for duplicates: thrown into bins by the hash of their id, so that each bin
- * can be searched alone, in little memory. What does not fit into memory goes to a file that has no name any more.
- * A writer belongs to one reader and is written by one thread; when all have written, any thread may read. */
+/* Facts on their way from the readers to the search for duplicates: thrown into bins by the hash of their id,
+ * so that each bin can be searched alone, in little memory. What does not fit into memory goes to a file that
+ * has no name any more. A writer belongs to one reader and is written by one thread; when all have written,
+ * any thread may read. */
 #ifndef BATCH_BINS_H
 #define BATCH_BINS_H
 
@@ -8,15 +9,15 @@
 #include "common/kernel/horizon.h"
 
 struct bins_plan {
-	unsigned n_bins;          /* a power of two */
+	unsigned n_bins; /* a power of two */
 	size_t block_bytes;
-	int64_t writer_bytes;     /* held by one writer before it spills */
-	const char *spill_dir;    /* borrowed */
+	int64_t writer_bytes; /* held by one writer before it spills */
+	const char *spill_dir; /* borrowed */
 };
 
 /* How to bin a log of n_records with n_writers and as many searching threads within memory_bytes. */
-struct bins_plan bins_plan(int64_t n_records, int n_writers, int n_threads, int64_t memory_bytes, size_t bytes_per_id,
-	const char *spill_dir);
+struct bins_plan bins_plan(int64_t n_records, int n_writers, int n_threads, int64_t memory_bytes,
+	size_t bytes_per_id, const char *spill_dir);
 
 static inline unsigned bins_of(const struct bins_plan *plan, struct event_id_hash id)
 {
@@ -27,24 +28,25 @@ struct bins_block;
 struct bins_extent;
 
 struct bins_bin {
-	struct bins_block *first, *last;   /* in memory, behind all extents */
-	struct bins_extent *extents;       /* in the spill file, oldest first */
+	struct bins_block *first, *last; /* in memory, behind all extents */
+	struct bins_extent *extents; /* in the spill file, oldest first */
 	size_t n_extents;
 };
 
 struct bins_writer {
 	const struct bins_plan *plan; /* borrowed */
 	struct bins_bin *bins;
-	struct bins_block *spare;     /* free blocks of plan->block_bytes */
-	int64_t held_bytes;           /* in blocks that hold facts */
+	struct bins_block *spare; /* free blocks of plan->block_bytes */
+	int64_t held_bytes; /* in blocks that hold facts */
 	int64_t spilled_bytes;
-	int fd;                       /* of the spill file, -1: none */
+	int fd; /* of the spill file, -1: none */
 };
 
 void bins_writer_init(struct bins_writer *writer, const struct bins_plan *plan);
 void bins_writer_release(struct bins_writer *writer);
 
-/* Room for size_max bytes at the end of a bin, or NULL with *err (ERR_IO: the spill directory is full or gone). */
+/* Room for size_max bytes at the end of a bin, or NULL with *err (ERR_IO: the spill directory is full or
+ * gone). */
 unsigned char *bins_room(struct bins_writer *writer, unsigned bin, size_t size_max, struct err *err);
 /* `size` bytes of that room are used. */
 void bins_used(struct bins_writer *writer, unsigned bin, size_t size);
@@ -61,6 +63,7 @@ struct bins_cursor {
 
 void bins_cursor_start(struct bins_cursor *cursor, const struct bins_writer *writer, unsigned bin);
 /* 1: a piece, valid until the next call; 0: that was all; -1: *err */
-MUST_USE int bins_cursor_next(struct bins_cursor *cursor, const unsigned char **ret_at, size_t *ret_len, struct err *err);
+MUST_USE int bins_cursor_next(
+	struct bins_cursor *cursor, const unsigned char **ret_at, size_t *ret_len, struct err *err);
 
 #endif

@@ -92,8 +92,8 @@ static int copy_result(struct copy *copy, struct err *err)
 	if (PQresultStatus(result) != PGRES_COMMAND_OK)
 		failed = pg_error(copy->conn, result, err, copy->table);
 	else if (strtoll(PQcmdTuples(result), NULL, 10) != copy->n_rows)
-		failed = err_set(err, ERR_INTERNAL, "%s: sent %" PRId64 " rows, %s arrived", copy->table, copy->n_rows,
-			PQcmdTuples(result));
+		failed = err_set(err, ERR_INTERNAL, "%s: sent %" PRId64 " rows, %s arrived", copy->table,
+			copy->n_rows, PQcmdTuples(result));
 	for (PGresult *more; (more = PQgetResult(copy->conn));)
 		PQclear(more);
 	return failed;

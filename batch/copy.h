@@ -7,7 +7,7 @@
 
 struct copy {
 	PGconn *conn; /* borrowed */
-	char *buf;    /* owned */
+	char *buf; /* owned */
 	size_t len;
 	int64_t n_rows;
 	char table[80];

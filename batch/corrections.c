@@ -3,7 +3,8 @@
  *   after - before = (base again - base stored)                       recomputed
  *                  + (what S' counts and the run does not, negative)  duplicate_...
  *                  + (S' - S)                                         recomputed, or unexplained
- * The run's own numbers enter by `after` and, independently, by the duplicates that it found: so the sum is a control. */
+ * The run's own numbers enter by `after` and, independently, by the duplicates that it found: so the sum is a
+ * control. */
 #include "common/base.h"
 #include "batch/corrections.h"
 
@@ -21,15 +22,16 @@ const char *correction_cause_code(enum correction_cause cause)
 	return correction_codes[cause];
 }
 
-static int correction_explain(struct correction *c, enum correction_cause cause, int64_t net_e4, int64_t events)
+static int correction_explain(
+	struct correction *c, enum correction_cause cause, int64_t net_e4, int64_t events)
 {
 	c->events[cause] += events;
 	return money_add(c->net_e4[cause], net_e4, &c->net_e4[cause]);
 }
 
 /* S' - S of one partition goes to the causes, S to before. */
-static int correction_speed_entry(struct correction *c, const struct correction_speed *speed, enum ledger_kind kind,
-	int64_t net_e4)
+static int correction_speed_entry(
+	struct correction *c, const struct correction_speed *speed, enum ledger_kind kind, int64_t net_e4)
 {
 	enum correction_cause cause = speed->other_fold ? CORRECTION_RECOMPUTED : CORRECTION_UNEXPLAINED;
 
@@ -37,22 +39,27 @@ static int correction_speed_entry(struct correction *c, const struct correction_
 		return kind == LEDGER_EXPECTED ? money_add(c->before_e4, net_e4, &c->before_e4) : 0;
 	if (kind == LEDGER_EXPECTED)
 		return correction_explain(c, cause, net_e4, 0);
-	return money_add(c->before_e4, net_e4, &c->before_e4) || correction_explain(c, cause, -net_e4, 0) ? -1 : 0;
+	return money_add(c->before_e4, net_e4, &c->before_e4) || correction_explain(c, cause, -net_e4, 0) ? -1
+													  : 0;
 }
 
-static int correction_entry(struct correction *c, const struct ledger_entry *entry, const struct correction_speed *speed)
+static int correction_entry(
+	struct correction *c, const struct ledger_entry *entry, const struct correction_speed *speed)
 {
 	int64_t net_e4 = entry->net_e4;
 
 	switch ((enum ledger_kind)entry->key.kind) {
 	case LEDGER_BASE_STORED:
 		return money_add(c->before_e4, net_e4, &c->before_e4) ||
-			correction_explain(c, CORRECTION_RECOMPUTED, -net_e4, 0) ? -1 : 0;
+				       correction_explain(c, CORRECTION_RECOMPUTED, -net_e4, 0)
+			       ? -1
+			       : 0;
 	case LEDGER_BASE_AGAIN:
 		return correction_explain(c, CORRECTION_RECOMPUTED, net_e4, 0);
 	case LEDGER_EXPECTED:
 	case LEDGER_SAID:
-		return correction_speed_entry(c, &speed[entry->key.partition], (enum ledger_kind)entry->key.kind, net_e4);
+		return correction_speed_entry(
+			c, &speed[entry->key.partition], (enum ledger_kind)entry->key.kind, net_e4);
 	case LEDGER_AFTER:
 		return money_add(c->after_e4, net_e4, &c->after_e4);
 	case LEDGER_BEYOND_HORIZON:
@@ -60,7 +67,7 @@ static int correction_entry(struct correction *c, const struct ledger_entry *ent
 	case LEDGER_OTHER_PARTITION:
 		return correction_explain(c, CORRECTION_DUPLICATE_OTHER_PARTITION, net_e4, entry->events);
 	}
-	assert(!"a kind without a case");
+	assert(0 && "a kind without a case");
 	return -1;
 }
 
@@ -83,7 +90,8 @@ static int correction_check(const struct correction *c, struct err *err)
 	if (!sum)
 		return 0;
 	date_format(c->day, day);
-	return err_set(err, ERR_INTERNAL, "the causes of the correction of %s do not add up (by %" PRId64 " / 10000)", day,
+	return err_set(err, ERR_INTERNAL,
+		"the causes of the correction of %s do not add up (by %" PRId64 " / 10000)", day,
 		(int64_t)sum);
 }
 

@@ -10,7 +10,8 @@ static int database_set_up(const struct config *config, PGconn *conn, struct err
 {
 	char sql[64];
 
-	snprintf(sql, sizeof(sql), "SET lock_timeout = %" PRId64, config->connect_wait_ms + 1); /* 0 would be "for ever" */
+	snprintf(sql, sizeof(sql), "SET lock_timeout = %" PRId64,
+		config->connect_wait_ms + 1); /* 0 would be "for ever" */
 	return pg_exec(conn, sql, 0, NULL, NULL, err);
 }
 

@@ -5,10 +5,12 @@
 #include "batch/batch.h"
 #include "common/pg.h"
 
-/* Connects, and tries again with growing pauses until config->connect_wait_ms are over. Then ERR_DATABASE. Blocks.
- * Statements wait as long for a lock, then they are ERR_BUSY. The connection is the caller's also after a failure. */
+/* Connects, and tries again with growing pauses until config->connect_wait_ms are over. Then ERR_DATABASE.
+ * Blocks. Statements wait as long for a lock, then they are ERR_BUSY. The connection is the caller's also
+ * after a failure. */
 MUST_USE int database_open(const struct config *config, PGconn **ret_conn, struct err *err);
-/* The same connection when it is alive, else another one, that does not have the old one's locks. Not inside a transaction. */
+/* The same connection when it is alive, else another one, that does not have the old one's locks. Not inside
+ * a transaction. */
 MUST_USE int database_ensure(const struct config *config, PGconn **conn, bool *ret_another, struct err *err);
 /* The connection broke (the error is not the server's word about a statement). */
 bool database_lost(const PGconn *conn);

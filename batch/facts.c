@@ -1,5 +1,5 @@
-/* Layout: length of the rest (4 bytes), id (16), flags (1), then varints: partition, offset, record_ms; body: minute,
- * currency and type, total, units, number of lines, and per line sku, quantity, unit price. */
+/* Layout: length of the rest (4 bytes), id (16), flags (1), then varints: partition, offset, record_ms; body:
+ * minute, currency and type, total, units, number of lines, and per line sku, quantity, unit price. */
 #include "common/base.h"
 #include "batch/facts.h"
 
@@ -44,7 +44,8 @@ size_t fact_size_max(const struct event *event)
 	return FACT_HEAD_BYTES + 8 * FACT_VARINT_MAX + (size_t)event->n_lines * 3 * FACT_VARINT_MAX;
 }
 
-size_t fact_encode(unsigned char *start, const struct fact *fact, const struct event *event, const uint32_t *skus)
+size_t fact_encode(
+	unsigned char *start, const struct fact *fact, const struct event *event, const uint32_t *skus)
 {
 	unsigned char *at = start + 4;
 	uint32_t len;
@@ -70,7 +71,8 @@ size_t fact_encode(unsigned char *start, const struct fact *fact, const struct e
 	return (size_t)(at - start);
 }
 
-const unsigned char *fact_decode(const unsigned char *at, struct fact *ret_fact, const unsigned char **ret_body)
+const unsigned char *fact_decode(
+	const unsigned char *at, struct fact *ret_fact, const unsigned char **ret_body)
 {
 	const unsigned char *next;
 	uint64_t partition, offset, record_ms;

@@ -1,8 +1,8 @@
-/* One librdkafka handle and one queue for all its partitions, drained by callback (the fastest of its interfaces).
- * A partition is done when its position, the next record's offset or that of the end-of-partition event, has reached the cut:
- * transaction markers take offsets but never come. Failure modes:
- *   brokers away        librdkafka reconnects; when nothing came for connect_wait, ERR_KAFKA
- *   retention was faster  the fetch is out of range: ERR_DATA (auto.offset.reset=error, nothing is skipped in silence)
+/* One librdkafka handle and one queue for all its partitions, drained by callback (the fastest of its
+ * interfaces). A partition is done when its position, the next record's offset or that of the
+ * end-of-partition event, has reached the cut: transaction markers take offsets but never come. Failure
+ * modes: brokers away        librdkafka reconnects; when nothing came for connect_wait, ERR_KAFKA retention
+ * was faster  the fetch is out of range: ERR_DATA (auto.offset.reset=error, nothing is skipped in silence)
  *   topic deleted       ERR_DATA */
 #include "common/base.h"
 #include "batch/kafka_source.h"
@@ -86,14 +86,16 @@ static void source_on_error(struct kafka_source *source, const rd_kafka_message_
 	switch (message->err) {
 	case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
 	case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-		source->failed = err_set(source->err, ERR_DATA, "%s/%d lost records while they were to be read: '%s'; "
-			"hint: retention is shorter than a run takes; set retention.ms=-1 on the topic", topic,
-			(int)message->partition, rd_kafka_message_errstr(message));
+		source->failed = err_set(source->err, ERR_DATA,
+			"%s/%d lost records while they were to be read: '%s'; "
+			"hint: retention is shorter than a run takes; set retention.ms=-1 on the topic",
+			topic, (int)message->partition, rd_kafka_message_errstr(message));
 		break;
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-		source->failed = err_set(source->err, ERR_DATA, "topic '%s' went away while it was read", topic);
+		source->failed =
+			err_set(source->err, ERR_DATA, "topic '%s' went away while it was read", topic);
 		break;
 	default: /* librdkafka goes on by itself, or else nothing comes any more */
 		log_debug("%s/%d: %s", topic, (int)message->partition, rd_kafka_message_errstr(message));
@@ -122,8 +124,8 @@ static void source_on_message(rd_kafka_message_t *message, void *arg)
 		part->next = part->cut;
 		return;
 	}
-	record = (struct record){ part, message->offset, rd_kafka_message_timestamp(message, NULL), message->key,
-		message->payload, message->key_len, message->len };
+	record = (struct record){ part, message->offset, rd_kafka_message_timestamp(message, NULL),
+		message->key, message->payload, message->key_len, message->len };
 	source->failed = source->on_record(source->arg, &record, source->err);
 	part->next = message->offset + 1;
 }
@@ -154,8 +156,10 @@ static int source_turn(struct kafka_source *source)
 	if (source->failed)
 		return -1;
 	if (batch_now_ms() - source->heard_ms > wait_ms)
-		return err_set(source->err, ERR_KAFKA, "nothing came from Kafka for %" PRId64 " s; "
-			"hint: is a broker of '%s' down?", wait_ms / 1000, source->config->brokers);
+		return err_set(source->err, ERR_KAFKA,
+			"nothing came from Kafka for %" PRId64 " s; "
+			"hint: is a broker of '%s' down?",
+			wait_ms / 1000, source->config->brokers);
 	return 0;
 }
 
@@ -178,11 +182,15 @@ static int source_run(struct kafka_source *source)
 	return 0;
 }
 
-int kafka_source_read(const struct config *config, struct part **parts, int n_parts, record_fn *on_record, void *arg,
-	struct err *err)
+int kafka_source_read(const struct config *config, struct part **parts, int n_parts, record_fn *on_record,
+	void *arg, struct err *err)
 {
-	struct kafka_source source = { .config = config, .parts = parts, .n_parts = n_parts, .on_record = on_record,
-		.arg = arg, .err = err };
+	struct kafka_source source = { .config = config,
+		.parts = parts,
+		.n_parts = n_parts,
+		.on_record = on_record,
+		.arg = arg,
+		.err = err };
 	int status;
 
 	source.started = xcalloc((size_t)n_parts, sizeof(*source.started));

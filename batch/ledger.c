@@ -20,7 +20,8 @@ int ledger_add(struct ledger *ledger, struct ledger_key key, int64_t net_e4, int
 	bool new;
 	struct ledger_entry *entry = table_put(&ledger->entries, &key, &new);
 
-	if (money_add(entry->net_e4, net_e4, &entry->net_e4) || money_add(entry->events, events, &entry->events))
+	if (money_add(entry->net_e4, net_e4, &entry->net_e4) ||
+		money_add(entry->events, events, &entry->events))
 		return err_set(err, ERR_DATA, "a day's sum exceeds 64 bits");
 	return 0;
 }

@@ -4,8 +4,8 @@
 #include "common/log.h"
 
 static const char main_usage[] = "[SETTING]... COMMAND\n\n"
-	"  run       computes everything anew from the whole log, and publishes it\n"
-	"  migrate   brings the database's schema up to date";
+				 "  run       computes everything anew from the whole log, and publishes it\n"
+				 "  migrate   brings the database's schema up to date";
 
 static const struct {
 	const char *name;
@@ -22,7 +22,8 @@ static int main_command(const struct config *config, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(main_commands); i++)
 		if (!strcmp(config->args[0], main_commands[i].name))
 			return main_commands[i].command(config, err);
-	return err_set(err, ERR_USAGE, "there is no command '%s'; hint: 'run' or 'migrate', see --help", config->args[0]);
+	return err_set(err, ERR_USAGE, "there is no command '%s'; hint: 'run' or 'migrate', see --help",
+		config->args[0]);
 }
 
 int main(int argc, char **argv)

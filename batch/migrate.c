@@ -1,9 +1,9 @@
-/* lambda-batch migrate: brings the database's schema to what this program was made with. Repeatable; one at a time; each
- * migration is one transaction, that waits for a lock only briefly, so that running programs do not queue up behind it.
- *   another migrate is at work   waits for it for connect_wait, then exit 75
- *   a table is in use            tries again until connect_wait is over, then exit 75; what was applied stays applied
- *   the schema is newer          refuses: an older program must not touch it
- *   the server is away           tries again until connect_wait is over, then exit 69 */
+/* lambda-batch migrate: brings the database's schema to what this program was made with. Repeatable; one at a
+ * time; each migration is one transaction, that waits for a lock only briefly, so that running programs do
+ * not queue up behind it. another migrate is at work   waits for it for connect_wait, then exit 75 a table is
+ * in use            tries again until connect_wait is over, then exit 75; what was applied stays applied the
+ * schema is newer          refuses: an older program must not touch it the server is away           tries
+ * again until connect_wait is over, then exit 69 */
 #include "common/base.h"
 #include "batch/batch.h"
 
@@ -19,7 +19,8 @@ static void migrate_on_notice(void *arg, const PGresult *result)
 	const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 
 	(void)arg;
-	if (severity && !strcmp(severity, "NOTICE") && state && strncmp(state, "42", 2)) /* 42...: "exists already, skipping" */
+	if (severity && !strcmp(severity, "NOTICE") && state &&
+		strncmp(state, "42", 2)) /* 42...: "exists already, skipping" */
 		log_info("%s", PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
 }
 
@@ -31,7 +32,8 @@ static int migrate_apply(PGconn *conn, const struct migration *migration, struct
 
 	if (!pg_exec(conn, "BEGIN; SET LOCAL lock_timeout = '2s'", 0, NULL, NULL, err) &&
 		!pg_exec(conn, migration->sql, 0, NULL, NULL, err) &&
-		!pg_exec(conn, sql_migrations_add, 2, params, NULL, err) && !pg_exec(conn, "COMMIT", 0, NULL, NULL, err)) {
+		!pg_exec(conn, sql_migrations_add, 2, params, NULL, err) &&
+		!pg_exec(conn, "COMMIT", 0, NULL, NULL, err)) {
 		log_info("applied %s", migration->name);
 		return 0;
 	}
@@ -40,7 +42,8 @@ static int migrate_apply(PGconn *conn, const struct migration *migration, struct
 	return err_wrap(err, "migration %s", migration->name);
 }
 
-static int migrate_apply_patiently(PGconn *conn, const struct migration *migration, int64_t deadline_ms, struct err *err)
+static int migrate_apply_patiently(
+	PGconn *conn, const struct migration *migration, int64_t deadline_ms, struct err *err)
 {
 	while (migrate_apply(conn, migration, err)) {
 		if (batch_stop_asked())
@@ -75,11 +78,14 @@ int migrate(const struct config *config, struct err *err)
 		return -1;
 	version = pg_number(result, 0, 0);
 	if (version > n_sql_migrations)
-		return err_set(err, ERR_DATA, "the database's schema has version %" PRId64 ", this program only knows %d; "
-			"hint: use the newer program that migrated it", version, n_sql_migrations);
+		return err_set(err, ERR_DATA,
+			"the database's schema has version %" PRId64 ", this program only knows %d; "
+			"hint: use the newer program that migrated it",
+			version, n_sql_migrations);
 	for (int i = (int)version; i < n_sql_migrations; i++)
 		if (migrate_apply_patiently(conn, &sql_migrations[i], deadline_ms, err))
 			return -1;
-	log_info("the schema has version %d%s", n_sql_migrations, version == n_sql_migrations ? ", as it had" : "");
+	log_info("the schema has version %d%s", n_sql_migrations,
+		version == n_sql_migrations ? ", as it had" : "");
 	return 0;
 }

@@ -26,13 +26,15 @@ static struct name *names_at(struct names *names, uint32_t sku)
 	return &names->names[sku];
 }
 
-void names_see(struct names *names, uint32_t sku, struct text text, int64_t time_ms, int32_t partition, int64_t offset)
+void names_see(struct names *names, uint32_t sku, struct text text, int64_t time_ms, int32_t partition,
+	int64_t offset)
 {
 	struct name *name = names_at(names, sku);
 
 	if (name->partition >= 0) {
-		if (time_ms != name->time_ms ? time_ms < name->time_ms
-			: partition != name->partition ? partition < name->partition : offset < name->offset)
+		if (time_ms != name->time_ms           ? time_ms < name->time_ms
+			: partition != name->partition ? partition < name->partition
+						       : offset < name->offset)
 			return;
 	}
 	*name = (struct name){ time_ms, offset, partition, dictionary_put(names->texts, text) };
@@ -45,13 +47,15 @@ struct text names_get(const struct names *names, uint32_t sku)
 	return dictionary_get(names->texts, names->names[sku].text);
 }
 
-void names_merge(struct names *names, struct dictionary *skus, const struct names *more, const struct dictionary *more_skus)
+void names_merge(struct names *names, struct dictionary *skus, const struct names *more,
+	const struct dictionary *more_skus)
 {
 	for (uint32_t sku = 0; sku < more->n; sku++) {
 		const struct name *name = &more->names[sku];
 
 		if (name->partition >= 0)
 			names_see(names, dictionary_put(skus, dictionary_get(more_skus, sku)),
-				dictionary_get(more->texts, name->text), name->time_ms, name->partition, name->offset);
+				dictionary_get(more->texts, name->text), name->time_ms, name->partition,
+				name->offset);
 	}
 }

@@ -7,17 +7,17 @@
 
 struct part {
 	int32_t partition;
-	int64_t first;                 /* the lowest offset that the log still has */
-	int64_t end_at_start;          /* the log's end when the run started */
-	int64_t base_cut;              /* the base run covers what lies below; `first` when it has no such partition */
-	int64_t cut;                   /* the run covers [first, cut) */
-	bool sealed;                   /* the cut is where speed's generation ends */
-	bool speed_known;              /* what speed said about [base_cut, cut) is in the ledger */
-	bool speed_other_fold;         /* ... by another fold version, or the base run was */
+	int64_t first; /* the lowest offset that the log still has */
+	int64_t end_at_start; /* the log's end when the run started */
+	int64_t base_cut; /* the base run covers what lies below; `first` when it has no such partition */
+	int64_t cut; /* the run covers [first, cut) */
+	bool sealed; /* the cut is where speed's generation ends */
+	bool speed_known; /* what speed said about [base_cut, cut) is in the ledger */
+	bool speed_other_fold; /* ... by another fold version, or the base run was */
 
 	/* found by reading; one reader's, until it has ended */
-	int64_t next;                  /* everything below is read */
-	struct fold_state state;       /* at `next` */
+	int64_t next; /* everything below is read */
+	struct fold_state state; /* at `next` */
 	struct tail tail;
 };
 

@@ -41,24 +41,27 @@ static int64_t progress_eta_s(const struct progress *progress, int64_t done, int
 
 static void progress_draw(const struct progress *progress, int64_t done, int64_t now_ms)
 {
-	int full = progress->total > 0 && done < progress->total ? (int)(done * PROGRESS_BAR / progress->total) : PROGRESS_BAR;
+	int full = progress->total > 0 && done < progress->total
+			   ? (int)(done * PROGRESS_BAR / progress->total)
+			   : PROGRESS_BAR;
 	char bar[PROGRESS_BAR + 1], line[200];
 	int len;
 
 	memset(bar, ' ', PROGRESS_BAR);
 	memset(bar, '=', (size_t)full);
 	bar[PROGRESS_BAR] = '\0';
-	len = snprintf(line, sizeof(line), "\r%-10s [%s] %3d %%  %" PRId64 " %s/s  %" PRId64 " s left \033[K", progress->phase,
-		bar, full * 100 / PROGRESS_BAR, progress_rate(progress, done, now_ms), progress->unit,
-		progress_eta_s(progress, done, now_ms));
+	len = snprintf(line, sizeof(line), "\r%-10s [%s] %3d %%  %" PRId64 " %s/s  %" PRId64 " s left \033[K",
+		progress->phase, bar, full * 100 / PROGRESS_BAR, progress_rate(progress, done, now_ms),
+		progress->unit, progress_eta_s(progress, done, now_ms));
 	if (write(STDERR_FILENO, line, (size_t)len) < 0)
 		return; /* nobody watches */
 }
 
 static void progress_log(const struct progress *progress, int64_t done, int64_t now_ms)
 {
-	log_info("%s: %" PRId64 " of %" PRId64 " %s, %" PRId64 "/s, %" PRId64 " s left", progress->phase, done,
-		progress->total, progress->unit, progress_rate(progress, done, now_ms), progress_eta_s(progress, done, now_ms));
+	log_info("%s: %" PRId64 " of %" PRId64 " %s, %" PRId64 "/s, %" PRId64 " s left", progress->phase,
+		done, progress->total, progress->unit, progress_rate(progress, done, now_ms),
+		progress_eta_s(progress, done, now_ms));
 }
 
 static void progress_store(struct progress *progress, int64_t done, int64_t now_ms)
@@ -67,8 +70,10 @@ static void progress_store(struct progress *progress, int64_t done, int64_t now_
 	const char *const params[] = { database_number(run, progress->run), json };
 	struct err err;
 
-	snprintf(json, sizeof(json), "{\"phase\":\"%s\",\"unit\":\"%s\",\"done\":%" PRId64 ",\"total\":%" PRId64
-		",\"per_second\":%" PRId64 "}", progress->phase, progress->unit, done, progress->total,
+	snprintf(json, sizeof(json),
+		"{\"phase\":\"%s\",\"unit\":\"%s\",\"done\":%" PRId64 ",\"total\":%" PRId64
+		",\"per_second\":%" PRId64 "}",
+		progress->phase, progress->unit, done, progress->total,
 		progress_rate(progress, done, now_ms));
 	if (!pg_exec(progress->conn, sql_run_progress, 2, params, NULL, &err))
 		return;
@@ -103,6 +108,7 @@ int64_t progress_end(struct progress *progress, int64_t done)
 		if (write(STDERR_FILENO, "\r\033[K", 4) < 0)
 			progress->terminal = false;
 	}
-	log_info("%s: %" PRId64 " %s in %" PRId64 " ms", progress->phase, done, progress->unit, now_ms - progress->started_ms);
+	log_info("%s: %" PRId64 " %s in %" PRId64 " ms", progress->phase, done, progress->unit,
+		now_ms - progress->started_ms);
 	return now_ms - progress->started_ms;
 }

@@ -1,15 +1,16 @@
-/* How far the run is: a bar on a terminal, a log line every 10 s elsewhere, and the run's row once a second. Main thread only. */
+/* How far the run is: a bar on a terminal, a log line every 10 s elsewhere, and the run's row once a second.
+ * Main thread only. */
 #ifndef BATCH_PROGRESS_H
 #define BATCH_PROGRESS_H
 
 #include "common/pg.h"
 
 struct progress {
-	PGconn *conn;       /* borrowed; NULL: nothing goes to the run's row */
+	PGconn *conn; /* borrowed; NULL: nothing goes to the run's row */
 	int64_t run;
 	bool terminal;
-	const char *phase;  /* "reading" */
-	const char *unit;   /* "records" */
+	const char *phase; /* "reading" */
+	const char *unit; /* "records" */
 	int64_t total;
 	int64_t started_ms, drawn_ms, logged_ms, stored_ms;
 };

@@ -1,10 +1,9 @@
-/* Happy path: lock the pointer, see that it is still where the run started from, attach the tables, write cuts, corrections,
- * publication and pointer, notify, commit. Failure modes:
- *   the pointer has moved       ERR_SUPERSEDED
- *   a lock is not to be had     rolled back, tried again; readers never queue up behind us for more than lock_timeout
- *   the connection breaks       before COMMIT: tried again. During COMMIT the outcome is unknown: we connect again and look; the
- *                               look waits for the old transaction, so its answer is final
- *   a kill                      before COMMIT: nothing happened. After it: the run is published; speed adopts it by itself */
+/* Happy path: lock the pointer, see that it is still where the run started from, attach the tables, write
+ * cuts, corrections, publication and pointer, notify, commit. Failure modes: the pointer has moved
+ * ERR_SUPERSEDED a lock is not to be had     rolled back, tried again; readers never queue up behind us for
+ * more than lock_timeout the connection breaks       before COMMIT: tried again. During COMMIT the outcome is
+ * unknown: we connect again and look; the look waits for the old transaction, so its answer is final a kill
+ * before COMMIT: nothing happened. After it: the run is published; speed adopts it by itself */
 #include "common/base.h"
 #include "batch/publish.h"
 
@@ -27,10 +26,11 @@ static int publish_cuts(const struct publish *publish, PGconn *conn, struct err 
 
 	for (int i = 0; i < publish->n_parts; i++) {
 		const struct part *part = &publish->parts[i];
-		const char *const params[] = { database_number(n[0], publish->run), database_number(n[1], part->partition),
-			database_number(n[2], part->first), database_number(n[3], part->cut),
-			publish_time(n[4], part->state.latest_event_ms), publish_time(n[5], part->state.latest_record_ms),
-			tail, part->sealed ? "true" : "false" };
+		const char *const params[] = { database_number(n[0], publish->run),
+			database_number(n[1], part->partition), database_number(n[2], part->first),
+			database_number(n[3], part->cut), publish_time(n[4], part->state.latest_event_ms),
+			publish_time(n[5], part->state.latest_record_ms), tail,
+			part->sealed ? "true" : "false" };
 
 		tail_format(&part->tail, tail);
 		if (pg_exec(conn, sql_publish_cut, 8, params, NULL, err))
@@ -39,14 +39,16 @@ static int publish_cuts(const struct publish *publish, PGconn *conn, struct err 
 	return 0;
 }
 
-static int publish_causes(const struct publish *publish, PGconn *conn, const struct correction *c, struct err *err)
+static int publish_causes(
+	const struct publish *publish, PGconn *conn, const struct correction *c, struct err *err)
 {
 	char n[4][DATABASE_NUMBER_MAX];
 
 	for (int i = 0; i < CORRECTION_N_CAUSES; i++) {
-		const char *const params[] = { database_number(n[0], publish->run), database_number(n[1], c->day),
-			currency_code(c->currency), correction_cause_code((enum correction_cause)i),
-			database_number(n[2], c->net_e4[i]), database_number(n[3], c->events[i]) };
+		const char *const params[] = { database_number(n[0], publish->run),
+			database_number(n[1], c->day), currency_code(c->currency),
+			correction_cause_code((enum correction_cause)i), database_number(n[2], c->net_e4[i]),
+			database_number(n[3], c->events[i]) };
 
 		if ((c->net_e4[i] || c->events[i]) && pg_exec(conn, sql_publish_cause, 6, params, NULL, err))
 			return -1;
@@ -60,10 +62,12 @@ static int publish_corrections(const struct publish *publish, PGconn *conn, stru
 
 	for (size_t i = 0; i < publish->corrections->n; i++) {
 		const struct correction *c = table_at(publish->corrections, i);
-		const char *const params[] = { database_number(n[0], publish->run), database_number(n[1], c->day),
-			currency_code(c->currency), database_number(n[2], c->before_e4), database_number(n[3], c->after_e4) };
+		const char *const params[] = { database_number(n[0], publish->run),
+			database_number(n[1], c->day), currency_code(c->currency),
+			database_number(n[2], c->before_e4), database_number(n[3], c->after_e4) };
 
-		if (pg_exec(conn, sql_publish_correction, 5, params, NULL, err) || publish_causes(publish, conn, c, err))
+		if (pg_exec(conn, sql_publish_correction, 5, params, NULL, err) ||
+			publish_causes(publish, conn, c, err))
 			return -1;
 	}
 	return 0;
@@ -74,13 +78,16 @@ static int publish_check_base(const struct publish *publish, PGconn *conn, struc
 	SCOPED(pg_result_free) PGresult *result = NULL;
 	int64_t publication;
 
-	if (pg_exec(conn, sql_publish_lock, 0, NULL, NULL, err) || pg_exec(conn, sql_publish_base, 0, NULL, &result, err))
+	if (pg_exec(conn, sql_publish_lock, 0, NULL, NULL, err) ||
+		pg_exec(conn, sql_publish_base, 0, NULL, &result, err))
 		return -1;
 	publication = pg_number(result, 0, 0);
 	if (publication == publish->base_publication)
 		return 0;
-	return err_set(err, ERR_SUPERSEDED, "run %" PRId64 " started from publication %" PRId64 ", but %" PRId64
-		" is published by now; nothing was published", publish->run, publish->base_publication, publication);
+	return err_set(err, ERR_SUPERSEDED,
+		"run %" PRId64 " started from publication %" PRId64 ", but %" PRId64
+		" is published by now; nothing was published",
+		publish->run, publish->base_publication, publication);
 }
 
 /* All but the COMMIT. */
@@ -91,7 +98,8 @@ static int publish_write(const struct publish *publish, PGconn *conn, struct err
 		database_number(publication, publish->base_publication + 1), "run" };
 
 	if (pg_exec(conn, "BEGIN; SET LOCAL lock_timeout = '1s'", 0, NULL, NULL, err) ||
-		publish_check_base(publish, conn, err) || pg_exec(conn, sql_run_tables_attach, 1, params, NULL, err) ||
+		publish_check_base(publish, conn, err) ||
+		pg_exec(conn, sql_run_tables_attach, 1, params, NULL, err) ||
 		publish_cuts(publish, conn, err) || publish_corrections(publish, conn, err) ||
 		pg_exec(conn, sql_publish_pointer, 3, params, NULL, err))
 		return -1;
@@ -106,8 +114,10 @@ static int publish_outcome(const struct publish *publish, PGconn **conn, bool *r
 	const char *const params[] = { database_number(run, publish->run) };
 	bool another;
 
-	if (database_ensure(publish->config, conn, &another, err) || pg_exec(*conn, sql_publish_outcome, 1, params, &result, err))
-		return err_wrap(err, "run %" PRId64 " may be published or not; its row in lambda.runs tells", publish->run);
+	if (database_ensure(publish->config, conn, &another, err) ||
+		pg_exec(*conn, sql_publish_outcome, 1, params, &result, err))
+		return err_wrap(err, "run %" PRId64 " may be published or not; its row in lambda.runs tells",
+			publish->run);
 	*ret_published = PQntuples(result) == 1 && PQgetvalue(result, 0, 0)[0] == 't';
 	return 0;
 }

@@ -8,17 +8,18 @@
 #include "common/pg.h"
 
 struct publish {
-	const struct config *config;     /* borrowed, as all here */
+	const struct config *config; /* borrowed, as all here */
 	int64_t run;
-	int64_t base_publication;        /* what must still be published; 0: nothing */
+	int64_t base_publication; /* what must still be published; 0: nothing */
 	const struct part *parts;
 	int n_parts;
 	const struct table *corrections; /* struct correction */
 };
 
-/* The run's tables are stored. Waits for locks briefly and tries again, until connect_wait is over (ERR_BUSY).
- *   conn   may be another connection afterwards
- *   errors ERR_SUPERSEDED: something else was published since the run started; nothing is changed */
-MUST_USE int publish_run(const struct publish *publish, PGconn **conn, int64_t *ret_publication, struct err *err);
+/* The run's tables are stored. Waits for locks briefly and tries again, until connect_wait is over
+ * (ERR_BUSY). conn   may be another connection afterwards errors ERR_SUPERSEDED: something else was published
+ * since the run started; nothing is changed */
+MUST_USE int publish_run(
+	const struct publish *publish, PGconn **conn, int64_t *ret_publication, struct err *err);
 
 #endif

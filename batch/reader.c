@@ -1,8 +1,9 @@
-/* Per record: parse, fold by speed's own rules as far as the corrections need it, encode as a fact, throw into a bin.
+/* Per record: parse, fold by speed's own rules as far as the corrections need it, encode as a fact, throw
+ * into a bin.
  *
- * Two folds go along. The first knows no horizon: it carries event time from the first offset on, and tells what is late. The
- * second is speed's: it warms up within a horizon of where its verdicts are needed (the base's cut), and from there on gives the
- * verdicts that speed must have given. */
+ * Two folds go along. The first knows no horizon: it carries event time from the first offset on, and tells
+ * what is late. The second is speed's: it warms up within a horizon of where its verdicts are needed (the
+ * base's cut), and from there on gives the verdicts that speed must have given. */
 #include "common/base.h"
 #include "batch/reader.h"
 
@@ -14,13 +15,14 @@ struct reader_fold {
 	struct part *part;
 	struct fold_rules plain_rules; /* speed's without a horizon */
 	struct fold plain, speed;
-	int64_t warm_from;   /* speed's horizon begins here */
-	int64_t speed_from;  /* from here on speed's verdicts are asked for */
+	int64_t warm_from; /* speed's horizon begins here */
+	int64_t speed_from; /* from here on speed's verdicts are asked for */
 	bool warming, speeding;
 	struct counters ignored;
 };
 
-void reader_init(struct reader *reader, const struct config *config, const struct bins_plan *plan, bool explain)
+void reader_init(
+	struct reader *reader, const struct config *config, const struct bins_plan *plan, bool explain)
 {
 	*reader = (struct reader){ .config = config, .explain = explain };
 	reader->parser = event_parser_new();
@@ -58,7 +60,8 @@ void reader_add(struct reader *reader, struct part *part)
 	reader->n_parts++;
 }
 
-/* --- the folds ------------------------------------------------------------------------------------------------------ */
+/* --- the folds
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void reader_fold_start(struct reader *reader, struct reader_fold *fold)
 {
@@ -89,8 +92,8 @@ static void reader_fold_speed(struct reader_fold *fold, int64_t next)
 }
 
 /* Flags of the fact. event is NULL when it was rejected. */
-static unsigned reader_fold_record(struct reader_fold *fold, const struct record *record, const struct event *event,
-	enum event_reject reject)
+static unsigned reader_fold_record(struct reader_fold *fold, const struct record *record,
+	const struct event *event, enum event_reject reject)
 {
 	unsigned flags = record->offset < fold->part->base_cut ? FACT_BELOW_BASE : 0;
 	bool late;
@@ -98,14 +101,15 @@ static unsigned reader_fold_record(struct reader_fold *fold, const struct record
 	if (record->offset >= fold->speed_from && !fold->speeding)
 		reader_fold_speed(fold, fold->speed_from);
 	if (fold->speeding) {
-		if (fold_record(&fold->speed, record->offset, record->timestamp_ms, event, reject, &fold->ignored, &late) ==
-			VERDICT_COUNTED)
+		if (fold_record(&fold->speed, record->offset, record->timestamp_ms, event, reject,
+			    &fold->ignored, &late) == VERDICT_COUNTED)
 			flags |= FACT_SPEED;
 		return flags | (late ? FACT_LATE : 0);
 	}
 	if (record->offset >= fold->warm_from) {
 		if (!fold->warming)
-			horizon_start(&fold->speed.horizon, record->offset, fold->plain.state.latest_record_ms);
+			horizon_start(
+				&fold->speed.horizon, record->offset, fold->plain.state.latest_record_ms);
 		fold->warming = true;
 		fold_warm(&fold->speed, record->offset, record->timestamp_ms, event);
 	}
@@ -124,22 +128,25 @@ static struct reader_fold *reader_fold_of(struct reader *reader, const struct pa
 	for (int i = 0; i < reader->n_parts; i++)
 		if (reader->folds[i].part == part)
 			return &reader->folds[i];
-	assert(!"a record of somebody else's partition");
+	assert(0 && "a record of somebody else's partition");
 	return NULL;
 }
 
-/* --- records -------------------------------------------------------------------------------------------------------- */
+/* --- records
+ * -------------------------------------------------------------------------------------------------------- */
 
-static int reader_expect(struct reader *reader, const struct part *part, const struct event *event, struct err *err)
+static int reader_expect(
+	struct reader *reader, const struct part *part, const struct event *event, struct err *err)
 {
 	struct ledger_key key = { calendar_day(&reader->config->calendar, event->time_ms), event->currency,
 		LEDGER_EXPECTED, part->partition };
 
-	return ledger_add(&reader->ledger, key, event->type == EVENT_PLACED ? event->total_e4 : -event->total_e4, 1, err);
+	return ledger_add(&reader->ledger, key,
+		event->type == EVENT_PLACED ? event->total_e4 : -event->total_e4, 1, err);
 }
 
-static int reader_keep(struct reader *reader, const struct record *record, const struct event *event, unsigned flags,
-	struct err *err)
+static int reader_keep(struct reader *reader, const struct record *record, const struct event *event,
+	unsigned flags, struct err *err)
 {
 	struct fact fact = { event_id_hash(event->event_id), record->part->partition, flags, record->offset,
 		record->timestamp_ms };
@@ -153,8 +160,8 @@ static int reader_keep(struct reader *reader, const struct record *record, const
 
 		reader->line_skus[i] = dictionary_put(reader->skus, line->sku);
 		if (line->name.at)
-			names_see(&reader->names, reader->line_skus[i], line->name, event->time_ms, fact.partition,
-				fact.offset);
+			names_see(&reader->names, reader->line_skus[i], line->name, event->time_ms,
+				fact.partition, fact.offset);
 	}
 	bins_used(&reader->bins, bin, fact_encode(room, &fact, event, reader->line_skus));
 	return 0;
@@ -174,8 +181,8 @@ int reader_record(void *arg, const struct record *record, struct err *err)
 		event = NULL;
 	flags = reader_fold_record(fold, record, event, reject);
 	reader->counters.records++;
-	tail_of_record(&record->part->tail, record->offset, record->timestamp_ms, record->key, record->key_len, record->value,
-		record->value_len);
+	tail_of_record(&record->part->tail, record->offset, record->timestamp_ms, record->key,
+		record->key_len, record->value, record->value_len);
 	atomic_fetch_add_explicit(&reader->n_records, 1, memory_order_relaxed);
 	if (!event) {
 		reader->counters.rejected[reject]++;
@@ -188,7 +195,9 @@ int reader_record(void *arg, const struct record *record, struct err *err)
 	return reader_keep(reader, record, event, flags, err);
 }
 
-/* --- thread --------------------------------------------------------------------------------------------------------- */
+/* --- thread
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 void reader_begin(struct reader *reader)
 {
@@ -210,7 +219,8 @@ static void *reader_main(void *arg)
 	struct reader *reader = arg;
 
 	reader_begin(reader);
-	reader->failed = kafka_source_read(reader->config, reader->parts, reader->n_parts, reader_record, reader, &reader->err);
+	reader->failed = kafka_source_read(
+		reader->config, reader->parts, reader->n_parts, reader_record, reader, &reader->err);
 	reader_finish(reader);
 	atomic_store(&reader->ended, true);
 	return NULL;

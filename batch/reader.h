@@ -1,4 +1,5 @@
-/* A reader: one thread that reads some of the partitions, and turns records into facts, names and counters. */
+/* A reader: one thread that reads some of the partitions, and turns records into facts, names and counters.
+ */
 #ifndef BATCH_READER_H
 #define BATCH_READER_H
 
@@ -13,11 +14,11 @@
 #include "common/config.h"
 
 struct reader {
-	const struct config *config;   /* borrowed, like the plan and the parts */
-	struct part **parts;           /* owned array */
-	struct reader_fold *folds;     /* one per part */
+	const struct config *config; /* borrowed, like the plan and the parts */
+	struct part **parts; /* owned array */
+	struct reader_fold *folds; /* one per part */
 	int n_parts;
-	bool explain;                  /* speed's rules are applied too, for the corrections */
+	bool explain; /* speed's rules are applied too, for the corrections */
 	struct event_parser *parser;
 	struct dictionary *skus;
 	uint32_t *line_skus;
@@ -26,17 +27,18 @@ struct reader {
 	/* results, for others when the thread has ended */
 	struct bins_writer bins;
 	struct names names;
-	struct counters counters;      /* records and rejected */
-	struct ledger ledger;          /* LEDGER_EXPECTED */
+	struct counters counters; /* records and rejected */
+	struct ledger ledger; /* LEDGER_EXPECTED */
 	int failed;
 	struct err err;
 
-	_Atomic int64_t n_records;     /* so far; for progress */
+	_Atomic int64_t n_records; /* so far; for progress */
 	_Atomic bool ended;
-	_Atomic bool give_up;          /* set from outside: another reader has failed */
+	_Atomic bool give_up; /* set from outside: another reader has failed */
 };
 
-void reader_init(struct reader *reader, const struct config *config, const struct bins_plan *plan, bool explain);
+void reader_init(
+	struct reader *reader, const struct config *config, const struct bins_plan *plan, bool explain);
 void reader_release(struct reader *reader);
 /* Before reader_start(). */
 void reader_add(struct reader *reader, struct part *part);
@@ -48,6 +50,7 @@ MUST_USE int reader_join(struct reader *reader, struct err *err);
 /* What the thread does around its source: begin, each record of each partition in order of offset, finish. */
 void reader_begin(struct reader *reader);
 int reader_record(void *reader, const struct record *record, struct err *err); /* a record_fn */
-void reader_finish(struct reader *reader); /* sets the parts' states, and frees what the search does not need */
+void reader_finish(
+	struct reader *reader); /* sets the parts' states, and frees what the search does not need */
 
 #endif

@@ -1,5 +1,6 @@
-/* First the readers, one thread and one Kafka handle each, fill their bins; then as many threads as there are cores search the
- * bins for each id's winner and add up; then the parts are put together and checked against each other. */
+/* First the readers, one thread and one Kafka handle each, fill their bins; then as many threads as there are
+ * cores search the bins for each id's winner and add up; then the parts are put together and checked against
+ * each other. */
 #include "common/base.h"
 #include "batch/result.h"
 
@@ -50,7 +51,8 @@ static int64_t result_part_records(const struct part *part)
 	return part->cut > part->first ? part->cut - part->first : 0;
 }
 
-/* --- reading -------------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * -------------------------------------------------------------------------------------------------------- */
 
 static int64_t result_reader_load(const struct reader *reader)
 {
@@ -72,8 +74,9 @@ static void result_share(struct result_work *work)
 		int largest = -1;
 
 		for (int i = 0; i < history->n_parts; i++)
-			if (!given[i] && (largest < 0 || result_part_records(&history->parts[i]) >
-						result_part_records(&history->parts[largest])))
+			if (!given[i] &&
+				(largest < 0 || result_part_records(&history->parts[i]) >
+							result_part_records(&history->parts[largest])))
 				largest = i;
 		for (int i = 1; i < work->n_readers; i++)
 			if (result_reader_load(&work->readers[i]) < result_reader_load(reader))
@@ -94,8 +97,8 @@ static void result_open(struct result_work *work)
 	work->n_readers = config->readers ? (int)config->readers : result_cores();
 	if (work->n_readers > work->history->n_parts)
 		work->n_readers = work->history->n_parts;
-	work->plan = bins_plan(n_records, work->n_readers, work->n_searchers, config->memory_bytes, WINNERS_BYTES_PER_ID,
-		config->spill_dir);
+	work->plan = bins_plan(n_records, work->n_readers, work->n_searchers, config->memory_bytes,
+		WINNERS_BYTES_PER_ID, config->spill_dir);
 	work->readers = xcalloc((size_t)work->n_readers, sizeof(*work->readers));
 	work->sources = xcalloc((size_t)work->n_readers, sizeof(*work->sources));
 	for (int i = 0; i < work->n_readers; i++) {
@@ -151,7 +154,8 @@ static int result_read(struct result_work *work, int64_t *ret_ms, struct err *er
 	return failed;
 }
 
-/* --- searching ------------------------------------------------------------------------------------------------------ */
+/* --- searching
+ * ------------------------------------------------------------------------------------------------------ */
 
 static void *result_search(void *arg)
 {
@@ -164,7 +168,8 @@ static void *result_search(void *arg)
 		if (bin >= work->plan.n_bins)
 			break;
 		searcher->failed = batch_stop_asked() ? batch_stopped(&searcher->err)
-			: winners_bin(&searcher->winners, work->sources, work->n_readers, bin, &searcher->err);
+						      : winners_bin(&searcher->winners, work->sources,
+								work->n_readers, bin, &searcher->err);
 		if (searcher->failed)
 			atomic_store(&work->failed, true);
 		atomic_fetch_add(&work->bins_done, 1);
@@ -211,9 +216,11 @@ static int result_find_winners(struct result_work *work, struct err *err)
 	return failed;
 }
 
-/* --- putting together ----------------------------------------------------------------------------------------------- */
+/* --- putting together
+ * ----------------------------------------------------------------------------------------------- */
 
-static int result_merge(struct result *result, struct result_work *work, struct ledger *ledger, struct err *err)
+static int result_merge(
+	struct result *result, struct result_work *work, struct ledger *ledger, struct err *err)
 {
 	for (int i = 0; i < work->n_searchers; i++)
 		if (winners_merge(&result->sums, &work->searchers[i].winners, err))
@@ -233,7 +240,8 @@ static int result_merge(struct result *result, struct result_work *work, struct 
 	return ledger_merge(ledger, &result->sums.ledger, err);
 }
 
-static int result_days(struct result *result, const struct config *config, struct ledger *ledger, struct err *err)
+static int result_days(
+	struct result *result, const struct config *config, struct ledger *ledger, struct err *err)
 {
 	const struct table *buckets = &result->sums.tally.buckets;
 	bool new;
@@ -265,8 +273,10 @@ static int result_check(const struct result *result, struct err *err)
 	int64_t n_events = 0, rejected = counters_rejected(c);
 
 	if (c->records != c->counted + c->duplicate + rejected)
-		return err_set(err, ERR_INTERNAL, "control totals: %" PRId64 " records are not %" PRId64 " counted + %" PRId64
-			" duplicate + %" PRId64 " rejected; nothing is published", c->records, c->counted, c->duplicate, rejected);
+		return err_set(err, ERR_INTERNAL,
+			"control totals: %" PRId64 " records are not %" PRId64 " counted + %" PRId64
+			" duplicate + %" PRId64 " rejected; nothing is published",
+			c->records, c->counted, c->duplicate, rejected);
 	for (size_t i = 0; i < result->days.n; i++) {
 		const struct day_sum *sum = table_at(&result->days, i);
 
@@ -274,8 +284,10 @@ static int result_check(const struct result *result, struct err *err)
 		net[sum->key.currency] += sum->revenue.gross_e4 - sum->revenue.refunds_e4;
 	}
 	if (n_events != c->counted)
-		return err_set(err, ERR_INTERNAL, "control totals: %" PRId64 " orders and refunds are not %" PRId64
-			" counted events; nothing is published", n_events, c->counted);
+		return err_set(err, ERR_INTERNAL,
+			"control totals: %" PRId64 " orders and refunds are not %" PRId64
+			" counted events; nothing is published",
+			n_events, c->counted);
 	for (size_t i = 0; i < result->sums.tally.products.n; i++) {
 		const struct product *product = table_at(&result->sums.tally.products, i);
 
@@ -283,25 +295,31 @@ static int result_check(const struct result *result, struct err *err)
 	}
 	for (int i = 0; i < currency_count(); i++)
 		if (net[i])
-			return err_set(err, ERR_INTERNAL, "control totals: products and revenue in %s differ; nothing is published",
+			return err_set(err, ERR_INTERNAL,
+				"control totals: products and revenue in %s differ; nothing is published",
 				currency_code(i));
 	return 0;
 }
 
-static int result_work(struct result *result, struct result_work *work, struct ledger *ledger, struct err *err)
+static int result_work(
+	struct result *result, struct result_work *work, struct ledger *ledger, struct err *err)
 {
 	result_open(work);
 	if (result_read(work, &result->read_ms, err) || result_find_winners(work, err) ||
-		result_merge(result, work, ledger, err) || result_days(result, work->config, ledger, err) || result_check(result, err))
+		result_merge(result, work, ledger, err) || result_days(result, work->config, ledger, err) ||
+		result_check(result, err))
 		return -1;
 	result->fold_ms = progress_end(work->progress, work->plan.n_bins);
 	return 0;
 }
 
-int result_compute(struct result *ret_result, const struct config *config, struct history *history, bool has_base,
-	bool explain, struct ledger *ledger, struct progress *progress, struct err *err)
+int result_compute(struct result *ret_result, const struct config *config, struct history *history,
+	bool has_base, bool explain, struct ledger *ledger, struct progress *progress, struct err *err)
 {
-	struct result_work work = { .config = config, .history = history, .progress = progress, .has_base = has_base,
+	struct result_work work = { .config = config,
+		.history = history,
+		.progress = progress,
+		.has_base = has_base,
 		.explain = explain };
 	struct result result = { 0 };
 	int failed;

@@ -17,9 +17,9 @@ struct day_sum {
 };
 
 struct result {
-	struct winners sums;    /* .tally and .ledger of all bins */
-	struct table days;      /* struct day_sum */
-	struct names names;     /* by number in sums.tally.skus */
+	struct winners sums; /* .tally and .ledger of all bins */
+	struct table days; /* struct day_sum */
+	struct names names; /* by number in sums.tally.skus */
 	struct counters counters; /* records, counted, duplicate, late, rejected: over all partitions */
 	int64_t read_ms, fold_ms, spilled_bytes;
 };
@@ -27,9 +27,10 @@ struct result {
 /* Reads [first, cut) of all parts and adds up.
  *   explain  facts for the corrections are wanted too
  *   ledger   gets LEDGER_EXPECTED, BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION and AFTER
- *   errors   those of reading and spilling; ERR_INTERNAL when the control totals do not agree: nothing may be published */
-MUST_USE int result_compute(struct result *ret_result, const struct config *config, struct history *history, bool has_base,
-	bool explain, struct ledger *ledger, struct progress *progress, struct err *err);
+ *   errors   those of reading and spilling; ERR_INTERNAL when the control totals do not agree: nothing may be
+ * published */
+MUST_USE int result_compute(struct result *ret_result, const struct config *config, struct history *history,
+	bool has_base, bool explain, struct ledger *ledger, struct progress *progress, struct err *err);
 void result_release(struct result *result);
 
 #endif

@@ -1,5 +1,6 @@
-/* lambda-batch run: everything anew from the whole log, then one transaction that makes it the answer. docs/batch.md has the
- * steps and the failure modes. Whatever happens before that transaction, also a kill, leaves the published run as it was. */
+/* lambda-batch run: everything anew from the whole log, then one transaction that makes it the answer.
+ * docs/batch.md has the steps and the failure modes. Whatever happens before that transaction, also a kill,
+ * leaves the published run as it was. */
 #include "common/base.h"
 #include "batch/batch.h"
 
@@ -34,7 +35,8 @@ struct run {
 	int64_t copy_ms, publish_ms;
 };
 
-/* --- lock and row --------------------------------------------------------------------------------------------------- */
+/* --- lock and row
+ * --------------------------------------------------------------------------------------------------- */
 
 static int run_take_lock(PGconn *conn, struct err *err)
 {
@@ -43,7 +45,8 @@ static int run_take_lock(PGconn *conn, struct err *err)
 	if (pg_exec(conn, sql_lock_run, 0, NULL, &result, err))
 		return -1;
 	if (PQgetvalue(result, 0, 0)[0] != 't')
-		return err_set(err, ERR_BUSY, "another run is at work; hint: see lambda.runs, it shows its progress");
+		return err_set(err, ERR_BUSY,
+			"another run is at work; hint: see lambda.runs, it shows its progress");
 	return 0;
 }
 
@@ -51,8 +54,8 @@ static int run_open(struct run *run, struct err *err)
 {
 	run->started_ms = batch_now_ms();
 	fold_version(&run->config->rules, run->fold);
-	if (database_open(run->config, &run->lock, err) || pg_schema_check(run->lock, err) || run_take_lock(run->lock, err) ||
-		pg_exec(run->lock, sql_run_fail_stale, 0, NULL, NULL, err))
+	if (database_open(run->config, &run->lock, err) || pg_schema_check(run->lock, err) ||
+		run_take_lock(run->lock, err) || pg_exec(run->lock, sql_run_fail_stale, 0, NULL, NULL, err))
 		return -1;
 	return database_open(run->config, &run->work, err);
 }
@@ -75,14 +78,17 @@ static int run_insert(struct run *run, struct err *err)
 	SCOPED(pg_result_free) PGresult *result = NULL;
 	char publication[DATABASE_NUMBER_MAX], base_run[DATABASE_NUMBER_MAX];
 
-	if (pg_published_load(run->lock, &run->base, err) || pg_exec(run->lock, sql_run_insert, 5, (const char *const[]){ build_id,
-		run->fold, run->config->calendar.zone, database_number(publication, run->base.publication),
-		database_number(base_run, run->base.run) }, &result, err))
+	if (pg_published_load(run->lock, &run->base, err) ||
+		pg_exec(run->lock, sql_run_insert, 5,
+			(const char *const[]){ build_id, run->fold, run->config->calendar.zone,
+				database_number(publication, run->base.publication),
+				database_number(base_run, run->base.run) },
+			&result, err))
 		return -1;
 	run->run = pg_number(result, 0, 0);
 	progress_start(&run->progress, run->lock, run->run);
-	log_info("run %" PRId64 " starts; published is %s%" PRId64, run->run, run->base.publication ? "run " : "nothing, run ",
-		run->base.run);
+	log_info("run %" PRId64 " starts; published is %s%" PRId64, run->run,
+		run->base.publication ? "run " : "nothing, run ", run->base.run);
 	return 0;
 }
 
@@ -98,13 +104,20 @@ static void run_end_row(struct run *run, const struct err *why)
 		log_warn("%s; ignoring, the next run will mark this one failed", err.msg);
 }
 
-/* --- steps ---------------------------------------------------------------------------------------------------------- */
+/* --- steps
+ * ----------------------------------------------------------------------------------------------------------
+ */
 
 static struct seal run_seal(struct run *run)
 {
-	return (struct seal){ .config = run->config, .run = run->run, .base_run = run->base.run,
-		.log = run->history.log.identity, .fold = run->fold, .base_fold = run->base.fold_version,
-		.parts = run->history.parts, .n_parts = run->history.n_parts };
+	return (struct seal){ .config = run->config,
+		.run = run->run,
+		.base_run = run->base.run,
+		.log = run->history.log.identity,
+		.fold = run->fold,
+		.base_fold = run->base.fold_version,
+		.parts = run->history.parts,
+		.n_parts = run->history.n_parts };
 }
 
 static bool run_sealed(const struct run *run)
@@ -127,11 +140,13 @@ static int run_cut(struct run *run, struct err *err)
 	seal = run_seal(run);
 	if (seal_take_cut(&seal, &run->ledger, &run->answered, err))
 		return -1;
-	log_info("the log is %s, %d partitions; the cut is %s", run->history.log.identity, run->history.n_parts,
-		run_sealed(run) ? "sealed" : "not sealed in every partition");
-	return pg_exec(run->lock, sql_run_cut, 5, (const char *const[]){ database_number(number[0], run->run),
-		run->history.log.identity, database_number(number[1], run->cut_time_ms), run_sealed(run) ? "true" : "false",
-		run->history.truncated ? "true" : "false" }, NULL, err);
+	log_info("the log is %s, %d partitions; the cut is %s", run->history.log.identity,
+		run->history.n_parts, run_sealed(run) ? "sealed" : "not sealed in every partition");
+	return pg_exec(run->lock, sql_run_cut, 5,
+		(const char *const[]){ database_number(number[0], run->run), run->history.log.identity,
+			database_number(number[1], run->cut_time_ms), run_sealed(run) ? "true" : "false",
+			run->history.truncated ? "true" : "false" },
+		NULL, err);
 }
 
 static int run_load_base(struct run *run, struct err *err)
@@ -142,8 +157,9 @@ static int run_load_base(struct run *run, struct err *err)
 
 	if (!run->base.publication)
 		return 0;
-	if (database_ensure(run->config, &run->work, &another, err) || pg_exec(run->work, sql_run_days, 1,
-		(const char *const[]){ database_number(number, run->base.run) }, &result, err))
+	if (database_ensure(run->config, &run->work, &another, err) ||
+		pg_exec(run->work, sql_run_days, 1,
+			(const char *const[]){ database_number(number, run->base.run) }, &result, err))
 		return -1;
 	for (int i = 0; i < PQntuples(result); i++) {
 		const char *code = PQgetvalue(result, i, 1);
@@ -151,7 +167,8 @@ static int run_load_base(struct run *run, struct err *err)
 			currency_find((struct text){ code, strlen(code) }), LEDGER_BASE_STORED, 0 };
 
 		if (key.currency < 0)
-			return err_set(err, ERR_DATA, "run %" PRId64 " has amounts in '%s', which this program does not know",
+			return err_set(err, ERR_DATA,
+				"run %" PRId64 " has amounts in '%s', which this program does not know",
 				run->base.run, code);
 		if (ledger_add(&run->ledger, key, pg_number(result, i, 2), 0, err))
 			return -1;
@@ -166,8 +183,8 @@ static char *run_rejected_json(const struct counters *counters)
 	for (int i = EVENT_OK + 1; i < EVENT_N_REJECTS; i++) {
 		SCOPED(xfreep) char *before = json;
 
-		json = xasprintf("%s%s\"%s\":%" PRId64, before, *before ? "," : "{", event_reject_code((enum event_reject)i),
-			counters->rejected[i]);
+		json = xasprintf("%s%s\"%s\":%" PRId64, before, *before ? "," : "{",
+			event_reject_code((enum event_reject)i), counters->rejected[i]);
 	}
 	return json;
 }
@@ -179,9 +196,11 @@ static int run_counts(struct run *run, struct err *err)
 	SCOPED(xfreep) char *reasons = run_rejected_json(c);
 	SCOPED(xfreep) char *json = xasprintf("%s}", reasons);
 
-	return pg_exec(run->lock, sql_run_counts, 7, (const char *const[]){ database_number(n[0], run->run),
-		database_number(n[1], c->records), database_number(n[2], c->counted), database_number(n[3], c->duplicate),
-		database_number(n[4], counters_rejected(c)), database_number(n[5], c->late), json }, NULL, err);
+	return pg_exec(run->lock, sql_run_counts, 7,
+		(const char *const[]){ database_number(n[0], run->run), database_number(n[1], c->records),
+			database_number(n[2], c->counted), database_number(n[3], c->duplicate),
+			database_number(n[4], counters_rejected(c)), database_number(n[5], c->late), json },
+		NULL, err);
 }
 
 static int run_correct(struct run *run, struct err *err)
@@ -192,15 +211,17 @@ static int run_correct(struct run *run, struct err *err)
 	if (!run->answered) /* nobody was told anything, so there is nothing to correct */
 		return 0;
 	for (int i = 0; i < n_parts; i++)
-		speed[i] = (struct correction_speed){ run->history.parts[i].speed_known, run->history.parts[i].speed_other_fold };
+		speed[i] = (struct correction_speed){ run->history.parts[i].speed_known,
+			run->history.parts[i].speed_other_fold };
 	table_release(&run->corrections);
 	return corrections_make(&run->ledger, speed, n_parts, &run->corrections, err);
 }
 
 static int run_compute(struct run *run, struct err *err)
 {
-	if (run_load_base(run, err) || result_compute(&run->result, run->config, &run->history, run->base.publication != 0,
-		run->answered, &run->ledger, &run->progress, err))
+	if (run_load_base(run, err) ||
+		result_compute(&run->result, run->config, &run->history, run->base.publication != 0,
+			run->answered, &run->ledger, &run->progress, err))
 		return -1;
 	if (run_correct(run, err) || run_keep_lock(run, err) || run_counts(run, err))
 		return -1;
@@ -209,8 +230,12 @@ static int run_compute(struct run *run, struct err *err)
 
 static int run_publish(struct run *run, struct err *err)
 {
-	const struct publish publish = { .config = run->config, .run = run->run, .base_publication = run->base.publication,
-		.parts = run->history.parts, .n_parts = run->history.n_parts, .corrections = &run->corrections };
+	const struct publish publish = { .config = run->config,
+		.run = run->run,
+		.base_publication = run->base.publication,
+		.parts = run->history.parts,
+		.n_parts = run->history.n_parts,
+		.corrections = &run->corrections };
 	int64_t started_ms = batch_now_ms();
 	struct seal seal = run_seal(run);
 
@@ -225,7 +250,9 @@ static int run_publish(struct run *run, struct err *err)
 	return 0;
 }
 
-/* --- report --------------------------------------------------------------------------------------------------------- */
+/* --- report
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void run_report_corrections(const struct run *run)
 {
@@ -239,8 +266,10 @@ static void run_report_corrections(const struct run *run)
 	if (run->corrections.n)
 		log_info("%zu corrections of a day and currency, see lambda.corrections", run->corrections.n);
 	if (unexplained)
-		log_warn("%" PRId64 " of them are unexplained: what speed answered is not what its rules give; see "
-			"lambda.correction_causes", unexplained);
+		log_warn("%" PRId64
+			 " of them are unexplained: what speed answered is not what its rules give; see "
+			 "lambda.correction_causes",
+			unexplained);
 }
 
 static void run_report(const struct run *run)
@@ -250,12 +279,15 @@ static void run_report(const struct run *run)
 	int64_t work_ms = run->result.read_ms + run->result.fold_ms;
 
 	run_report_corrections(run);
-	log_info("run %" PRId64 " is published as publication %" PRId64 ": %" PRId64 " records = %" PRId64 " counted + %" PRId64
-		" duplicate + %" PRId64 " rejected; %" PRId64 " late", run->run, run->publication, c->records, c->counted,
-		c->duplicate, counters_rejected(c), c->late);
-	log_info("%" PRId64 " events/s; reading %" PRId64 " ms, folding %" PRId64 " ms (%" PRId64 " MiB spilled), copying %" PRId64
-		" ms, publishing %" PRId64 " ms; all in all %" PRId64 " ms", c->records * 1000 / (work_ms > 0 ? work_ms : 1),
-		run->result.read_ms, run->result.fold_ms, run->result.spilled_bytes >> 20, run->copy_ms, run->publish_ms, all_ms);
+	log_info("run %" PRId64 " is published as publication %" PRId64 ": %" PRId64 " records = %" PRId64
+		 " counted + %" PRId64 " duplicate + %" PRId64 " rejected; %" PRId64 " late",
+		run->run, run->publication, c->records, c->counted, c->duplicate, counters_rejected(c),
+		c->late);
+	log_info("%" PRId64 " events/s; reading %" PRId64 " ms, folding %" PRId64 " ms (%" PRId64
+		 " MiB spilled), copying %" PRId64 " ms, publishing %" PRId64 " ms; all in all %" PRId64
+		 " ms",
+		c->records * 1000 / (work_ms > 0 ? work_ms : 1), run->result.read_ms, run->result.fold_ms,
+		run->result.spilled_bytes >> 20, run->copy_ms, run->publish_ms, all_ms);
 }
 
 static void run_close(struct run *run)
@@ -276,8 +308,8 @@ int run(const struct config *config, struct err *err)
 
 	ledger_init(&run.ledger);
 	table_init(&run.corrections, sizeof(struct correction), 2 * sizeof(int32_t));
-	failed = run_open(&run, err) || run_insert(&run, err) || run_cut(&run, err) || run_compute(&run, err) ||
-		run_publish(&run, err);
+	failed = run_open(&run, err) || run_insert(&run, err) || run_cut(&run, err) ||
+		 run_compute(&run, err) || run_publish(&run, err);
 	if (failed)
 		run_end_row(&run, err);
 	else

@@ -1,11 +1,10 @@
-/* Happy path: connect; wait until each partition's open generation has reached the log's end of the run's start; seal; read
- * the closed generations. Failure modes:
- *   Redis away, full, without functions   warning; every partition unsealed
- *   no state, or of another log           partition unsealed
- *   no speed at work (no heartbeat)       nobody to wait for: sealed if its state has reached the end, else unsealed
- *   speed too slow                        partition unsealed after seal_wait
- *   a younger run has sealed              ERR_SUPERSEDED: this one could not be published any more
- *   generations do not join the base      what speed said is not known; its rules stand for it */
+/* Happy path: connect; wait until each partition's open generation has reached the log's end of the run's
+ * start; seal; read the closed generations. Failure modes: Redis away, full, without functions   warning;
+ * every partition unsealed no state, or of another log           partition unsealed no speed at work (no
+ * heartbeat)       nobody to wait for: sealed if its state has reached the end, else unsealed speed too slow
+ * partition unsealed after seal_wait a younger run has sealed              ERR_SUPERSEDED: this one could not
+ * be published any more generations do not join the base      what speed said is not known; its rules stand
+ * for it */
 #include "common/base.h"
 #include "batch/seal.h"
 
@@ -21,18 +20,21 @@ static void seal_base(const struct seal *seal, const struct part *part, char bas
 	redis_base(base, seal->config->name, seal->config->topic, part->partition);
 }
 
-/* --- waiting and sealing -------------------------------------------------------------------------------------------- */
+/* --- waiting and sealing
+ * -------------------------------------------------------------------------------------------- */
 
 enum seal_ready { SEAL_READY, SEAL_WAIT, SEAL_NEVER };
 
-static enum seal_ready seal_ready_state(const struct seal *seal, const struct part *part, const struct redis_view *view)
+static enum seal_ready seal_ready_state(
+	const struct seal *seal, const struct part *part, const struct redis_view *view)
 {
 	const struct redis_state *state = &view->state;
 
 	if (!state->present || state->broken)
 		return SEAL_NEVER;
 	if (state->log[0] && strcmp(state->log, seal->log)) {
-		log_warn("partition %d: the speed view is of another log, '%s'; not sealed", (int)part->partition, state->log);
+		log_warn("partition %d: the speed view is of another log, '%s'; not sealed",
+			(int)part->partition, state->log);
 		return SEAL_NEVER;
 	}
 	if (redis_state_open(state)->next >= part->end_at_start)
@@ -40,8 +42,8 @@ static enum seal_ready seal_ready_state(const struct seal *seal, const struct pa
 	return view->beat.present ? SEAL_WAIT : SEAL_NEVER;
 }
 
-static int seal_ready(const struct seal *seal, redisContext *redis, const struct part *part, enum seal_ready *ret_ready,
-	bool *ret_present, struct err *err)
+static int seal_ready(const struct seal *seal, redisContext *redis, const struct part *part,
+	enum seal_ready *ret_ready, bool *ret_present, struct err *err)
 {
 	SCOPED(redis_reply_free) redisReply *reply = NULL;
 	struct redis_view view;
@@ -71,7 +73,8 @@ static int seal_part(const struct seal *seal, redisContext *redis, struct part *
 		return 1;
 	}
 	if (!strcmp(reply.reason, "superseded"))
-		return err_set(err, ERR_SUPERSEDED, "a younger run than %" PRId64 " has sealed partition %d; nothing was published",
+		return err_set(err, ERR_SUPERSEDED,
+			"a younger run than %" PRId64 " has sealed partition %d; nothing was published",
 			seal->run, (int)part->partition);
 	return 0;
 }
@@ -105,12 +108,14 @@ static int seal_parts(const struct seal *seal, redisContext *redis, bool *ret_pr
 		batch_sleep_ms(SEAL_POLL_MS);
 	}
 	if (left)
-		log_warn("%d of %d partitions are not sealed: speed did not reach the log's end in %" PRId64 " ms", left,
-			seal->n_parts, seal->config->seal_wait_ms);
+		log_warn("%d of %d partitions are not sealed: speed did not reach the log's end in %" PRId64
+			 " ms",
+			left, seal->n_parts, seal->config->seal_wait_ms);
 	return 0;
 }
 
-/* --- what speed said ------------------------------------------------------------------------------------------------ */
+/* --- what speed said
+ * ------------------------------------------------------------------------------------------------ */
 
 /* Do the generations between the base's cut and the new one say it all? */
 static bool seal_joins(const struct seal *seal, const struct part *part, const struct redis_state *state)
@@ -123,7 +128,7 @@ static bool seal_joins(const struct seal *seal, const struct part *part, const s
 		if (state->lost[i].run >= seal->base_run && state->lost[i].run < seal->run)
 			return false;
 	return n && state->generations[n - 1].next == part->cut &&
-		handover_join(state->generations, n, seal->base_run, part->base_cut) >= 0;
+	       handover_join(state->generations, n, seal->base_run, part->base_cut) >= 0;
 }
 
 static int seal_hear_chunk(const struct seal *seal, const struct part *part, const struct redis_chunk *chunk,
@@ -135,14 +140,15 @@ static int seal_hear_chunk(const struct seal *seal, const struct part *part, con
 		int64_t value, ms;
 		char what;
 
-		if (redis_chunk_field(chunk, i, &field, &value) || redis_revenue_field(field, &minute, &currency, &what))
+		if (redis_chunk_field(chunk, i, &field, &value) ||
+			redis_revenue_field(field, &minute, &currency, &what))
 			return err_set(err, ERR_DATA, "a value of the speed view is none");
 		ms = (chunk->number * 60 + minute) * MINUTE_MS;
 		if (ms < DATETIME_MIN_MS || ms >= DATETIME_END_MS)
 			return err_set(err, ERR_DATA, "a value of the speed view is of no day");
 		if (what == 'g' || what == 'r') {
-			struct ledger_key key = { calendar_day(&seal->config->calendar, ms), currency, LEDGER_SAID,
-				part->partition };
+			struct ledger_key key = { calendar_day(&seal->config->calendar, ms), currency,
+				LEDGER_SAID, part->partition };
 
 			if (ledger_add(ledger, key, what == 'g' ? value : -value, 0, err))
 				return -1;
@@ -153,7 +159,8 @@ static int seal_hear_chunk(const struct seal *seal, const struct part *part, con
 
 /* One page of the generations from the base run's on. Their chunks go to *ledger, and `since` moves on. */
 static int seal_hear_page(const struct seal *seal, const struct part *part, const struct redis_view *view,
-	struct redis_since **since, size_t *n_since, struct ledger *ledger, bool *ret_complete, struct err *err)
+	struct redis_since **since, size_t *n_since, struct ledger *ledger, bool *ret_complete,
+	struct err *err)
 {
 	size_t n = 0;
 
@@ -176,8 +183,8 @@ static int seal_hear_page(const struct seal *seal, const struct part *part, cons
 }
 
 /* Reads what speed said for [base_cut, cut); speed_known stays false when its generations do not join. */
-static int seal_hear_part(const struct seal *seal, redisContext *redis, struct part *part, struct ledger *ledger,
-	struct err *err)
+static int seal_hear_part(const struct seal *seal, redisContext *redis, struct part *part,
+	struct ledger *ledger, struct err *err)
 {
 	SCOPED(xfreep) struct redis_since *since = xcalloc(1, sizeof(*since));
 	size_t n_since = 1;
@@ -194,8 +201,8 @@ static int seal_hear_part(const struct seal *seal, redisContext *redis, struct p
 		if (redis_read(redis, base, "r", SEAL_CHUNKS, since, n_since, &view, &reply, err))
 			return -1;
 		joins = seal_joins(seal, part, &view.state);
-		part->speed_other_fold = strcmp(view.state.fold, seal->fold) || (seal->base_fold[0] &&
-			strcmp(seal->base_fold, seal->fold));
+		part->speed_other_fold = strcmp(view.state.fold, seal->fold) ||
+					 (seal->base_fold[0] && strcmp(seal->base_fold, seal->fold));
 		if (joins)
 			failed = seal_hear_page(seal, part, &view, &since, &n_since, ledger, &complete, err);
 		redis_view_release(&view);
@@ -250,13 +257,19 @@ int seal_take_cut(const struct seal *seal, struct ledger *ledger, bool *ret_answ
 	return 0;
 }
 
-/* --- adopting ------------------------------------------------------------------------------------------------------- */
+/* --- adopting
+ * ------------------------------------------------------------------------------------------------------- */
 
-static int seal_adopt_part(const struct seal *seal, redisContext *redis, const struct part *part, int64_t publication,
-	struct err *err)
+static int seal_adopt_part(const struct seal *seal, redisContext *redis, const struct part *part,
+	int64_t publication, struct err *err)
 {
-	const struct redis_adopt adopt = { .publication = publication, .run = seal->run, .cut = part->cut,
-		.fold = seal->fold, .latest = part->state, .log = seal->log, .tail = &part->tail,
+	const struct redis_adopt adopt = { .publication = publication,
+		.run = seal->run,
+		.cut = part->cut,
+		.fold = seal->fold,
+		.latest = part->state,
+		.log = seal->log,
+		.tail = &part->tail,
 		.keep_ms = seal->config->rollback_keep_ms };
 	struct redis_adopt_reply reply;
 	char base[REDIS_BASE_MAX];

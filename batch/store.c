@@ -1,5 +1,6 @@
-/* Failure modes: the connection breaks (everything once more, on another one: the tables of the first try are dropped, whether
- * its COMMIT came through or not); disk full, no permission: ERR_DATABASE; a kill: the server forgets the transaction. */
+/* Failure modes: the connection breaks (everything once more, on another one: the tables of the first try are
+ * dropped, whether its COMMIT came through or not); disk full, no permission: ERR_DATABASE; a kill: the
+ * server forgets the transaction. */
 #include "common/base.h"
 #include "batch/store.h"
 
@@ -15,7 +16,7 @@ enum { STORE_STEP = 65536 };
 
 /* What comes in order of its key is stored and read in that order too. */
 struct store_row {
-	int64_t first;    /* minute or day */
+	int64_t first; /* minute or day */
 	int32_t currency; /* in order of code, like the kernel's numbers */
 	struct text sku;
 	const void *entry;
@@ -65,7 +66,9 @@ static int store_minutes(const struct config *config, PGconn *conn, int64_t run,
 	for (size_t i = 0; i < buckets->n; i++) {
 		const struct bucket *bucket = table_at(buckets, i);
 
-		rows[i] = (struct store_row){ .first = bucket->key.minute, .currency = bucket->key.currency, .entry = bucket };
+		rows[i] = (struct store_row){
+			.first = bucket->key.minute, .currency = bucket->key.currency, .entry = bucket
+		};
 	}
 	qsort(rows, buckets->n, sizeof(*rows), store_compare);
 	store_table(name, "revenue_minutes", run);
@@ -94,7 +97,9 @@ static int store_days(PGconn *conn, int64_t run, const struct result *result, in
 	for (size_t i = 0; i < result->days.n; i++) {
 		const struct day_sum *sum = table_at(&result->days, i);
 
-		rows[i] = (struct store_row){ .first = sum->key.day, .currency = sum->key.currency, .entry = sum };
+		rows[i] = (struct store_row){
+			.first = sum->key.day, .currency = sum->key.currency, .entry = sum
+		};
 	}
 	qsort(rows, result->days.n, sizeof(*rows), store_compare);
 	store_table(name, "revenue_days", run);
@@ -110,8 +115,8 @@ static int store_days(PGconn *conn, int64_t run, const struct result *result, in
 	return copy_end(&copy, err);
 }
 
-static int store_products(PGconn *conn, int64_t run, const struct result *result, struct progress *progress, int64_t *done,
-	struct err *err)
+static int store_products(PGconn *conn, int64_t run, const struct result *result, struct progress *progress,
+	int64_t *done, struct err *err)
 {
 	const struct tally *tally = &result->sums.tally;
 	SCOPED(xfreep) struct store_row *rows = xcalloc(tally->products.n, sizeof(*rows));
@@ -171,11 +176,15 @@ static int store_try(const struct config *config, PGconn *conn, int64_t run, con
 	const char *const params[] = { database_number(number, run) };
 
 	*done = 0;
-	if (pg_exec(conn, sql_run_tables_drop_left, 0, NULL, NULL, err) || pg_exec(conn, "BEGIN", 0, NULL, NULL, err) ||
+	if (pg_exec(conn, sql_run_tables_drop_left, 0, NULL, NULL, err) ||
+		pg_exec(conn, "BEGIN", 0, NULL, NULL, err) ||
 		pg_exec(conn, sql_run_tables_create, 1, params, NULL, err) ||
-		store_minutes(config, conn, run, result, progress, done, err) || store_days(conn, run, result, done, err) ||
-		store_products(conn, run, result, progress, done, err) || store_names(conn, run, result, done, err) ||
-		pg_exec(conn, sql_run_tables_finish, 1, params, NULL, err) || pg_exec(conn, "COMMIT", 0, NULL, NULL, err))
+		store_minutes(config, conn, run, result, progress, done, err) ||
+		store_days(conn, run, result, done, err) ||
+		store_products(conn, run, result, progress, done, err) ||
+		store_names(conn, run, result, done, err) ||
+		pg_exec(conn, sql_run_tables_finish, 1, params, NULL, err) ||
+		pg_exec(conn, "COMMIT", 0, NULL, NULL, err))
 		return -1;
 	return 0;
 }
@@ -183,7 +192,8 @@ static int store_try(const struct config *config, PGconn *conn, int64_t run, con
 int store_result(const struct config *config, PGconn **conn, int64_t run, const struct result *result,
 	struct progress *progress, struct err *err)
 {
-	int64_t n_rows = (int64_t)(result->sums.tally.buckets.n + result->days.n + result->sums.tally.products.n);
+	int64_t n_rows =
+		(int64_t)(result->sums.tally.buckets.n + result->days.n + result->sums.tally.products.n);
 	int64_t done;
 	bool another;
 

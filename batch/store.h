@@ -4,9 +4,9 @@
 
 #include "batch/result.h"
 
-/* One transaction; a second try when the connection breaks. Drops first what earlier runs left behind. *conn may be another
- * connection afterwards. */
-MUST_USE int store_result(const struct config *config, PGconn **conn, int64_t run, const struct result *result,
-	struct progress *progress, struct err *err);
+/* One transaction; a second try when the connection breaks. Drops first what earlier runs left behind. *conn
+ * may be another connection afterwards. */
+MUST_USE int store_result(const struct config *config, PGconn **conn, int64_t run,
+	const struct result *result, struct progress *progress, struct err *err);
 
 #endif

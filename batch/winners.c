@@ -1,5 +1,6 @@
-/* Two passes over a bin: the first finds each id's winner, the second counts winners and explains losers. Only the ids are held
- * in memory, never the facts, so an id with a million duplicates costs no more than one without. */
+/* Two passes over a bin: the first finds each id's winner, the second counts winners and explains losers.
+ * Only the ids are held in memory, never the facts, so an id with a million duplicates costs no more than one
+ * without. */
 #include "common/base.h"
 #include "batch/winners.h"
 
@@ -49,7 +50,8 @@ void winners_release(struct winners *winners)
 	winners->calendar = NULL;
 }
 
-/* --- first pass ----------------------------------------------------------------------------------------------------- */
+/* --- first pass
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* May the fact take the place? Both are the first of their partition. */
 static bool winner_beats(const struct fact *fact, const struct winner_place *place)
@@ -96,7 +98,8 @@ static void winners_see(struct winners *winners, const struct fact *fact)
 		entry->base = winner_place(fact);
 }
 
-static int winners_find(struct winners *winners, const struct winners_source *source, unsigned bin, struct err *err)
+static int winners_find(
+	struct winners *winners, const struct winners_source *source, unsigned bin, struct err *err)
 {
 	const unsigned char *at, *body;
 	size_t len;
@@ -116,7 +119,8 @@ static int winners_find(struct winners *winners, const struct winners_source *so
 	return more;
 }
 
-/* --- second pass ---------------------------------------------------------------------------------------------------- */
+/* --- second pass
+ * ---------------------------------------------------------------------------------------------------- */
 
 static bool winner_is(const struct winner_place *place, const struct fact *fact)
 {
@@ -126,14 +130,16 @@ static bool winner_is(const struct winner_place *place, const struct fact *fact)
 static int winners_note(struct winners *winners, enum ledger_kind kind, int sign, struct err *err)
 {
 	const struct event *event = &winners->event;
-	struct ledger_key key = { calendar_day(winners->calendar, event->time_ms), event->currency, (int32_t)kind, 0 };
+	struct ledger_key key = { calendar_day(winners->calendar, event->time_ms), event->currency,
+		(int32_t)kind, 0 };
 	int64_t net_e4 = event->type == EVENT_PLACED ? event->total_e4 : -event->total_e4;
 
 	return ledger_add(&winners->ledger, key, sign * net_e4, 1, err);
 }
 
 /* What the fact does to the difference between the new answer and the one before. */
-static int winners_explain(struct winners *winners, const struct winner_entry *entry, const struct fact *fact, struct err *err)
+static int winners_explain(
+	struct winners *winners, const struct winner_entry *entry, const struct fact *fact, struct err *err)
 {
 	bool counts = winner_is(&entry->best, fact);
 
@@ -146,12 +152,13 @@ static int winners_explain(struct winners *winners, const struct winner_entry *e
 	}
 	if (counts || !(fact->flags & FACT_SPEED))
 		return 0;
-	return winners_note(winners, fact->partition == entry->best.partition ? LEDGER_BEYOND_HORIZON : LEDGER_OTHER_PARTITION,
-		-1, err);
+	return winners_note(winners,
+		fact->partition == entry->best.partition ? LEDGER_BEYOND_HORIZON : LEDGER_OTHER_PARTITION, -1,
+		err);
 }
 
-static int winners_count(struct winners *winners, const struct winners_source *source, const struct fact *fact,
-	const unsigned char *body, struct err *err)
+static int winners_count(struct winners *winners, const struct winners_source *source,
+	const struct fact *fact, const unsigned char *body, struct err *err)
 {
 	const struct winner_entry *entry = table_find(&winners->ids, &fact->id);
 	struct event *event = &winners->event;
@@ -173,7 +180,8 @@ static int winners_count(struct winners *winners, const struct winners_source *s
 	return tally_add(&winners->tally, winners->calendar, event, err);
 }
 
-static int winners_tally(struct winners *winners, const struct winners_source *source, unsigned bin, struct err *err)
+static int winners_tally(
+	struct winners *winners, const struct winners_source *source, unsigned bin, struct err *err)
 {
 	const unsigned char *at, *body;
 	size_t len;
@@ -194,7 +202,8 @@ static int winners_tally(struct winners *winners, const struct winners_source *s
 	return more;
 }
 
-int winners_bin(struct winners *winners, const struct winners_source *sources, int n_sources, unsigned bin, struct err *err)
+int winners_bin(struct winners *winners, const struct winners_source *sources, int n_sources, unsigned bin,
+	struct err *err)
 {
 	table_clear(&winners->ids);
 	table_clear(&winners->seen);
@@ -207,7 +216,8 @@ int winners_bin(struct winners *winners, const struct winners_source *sources, i
 	return 0;
 }
 
-/* --- merging -------------------------------------------------------------------------------------------------------- */
+/* --- merging
+ * -------------------------------------------------------------------------------------------------------- */
 
 static int winners_merge_buckets(struct tally *sum, const struct tally *more)
 {
@@ -234,7 +244,8 @@ static int winners_merge_products(struct tally *sum, const struct tally *more)
 
 		key.sku = dictionary_put(sum->skus, dictionary_get(more->skus, from->key.sku));
 		to = table_put(&sum->products, &key, &new);
-		if (money_add(to->net_e4, from->net_e4, &to->net_e4) || money_add(to->units, from->units, &to->units))
+		if (money_add(to->net_e4, from->net_e4, &to->net_e4) ||
+			money_add(to->units, from->units, &to->units))
 			return -1;
 	}
 	return 0;
@@ -243,7 +254,8 @@ static int winners_merge_products(struct tally *sum, const struct tally *more)
 int winners_merge(struct winners *sum, const struct winners *more, struct err *err)
 {
 	counters_add(&sum->tally.counters, &more->tally.counters);
-	if (winners_merge_buckets(&sum->tally, &more->tally) || winners_merge_products(&sum->tally, &more->tally))
+	if (winners_merge_buckets(&sum->tally, &more->tally) ||
+		winners_merge_products(&sum->tally, &more->tally))
 		return err_set(err, ERR_DATA, "a sum exceeds 64 bits");
 	return ledger_merge(&sum->ledger, &more->ledger, err);
 }

@@ -1,6 +1,7 @@
-/* Which event of an id counts, over all partitions and all history: in a partition the one with the lowest offset; between
- * partitions the one whose partition's first has the earlier record timestamp, then the lower partition. Bins are independent,
- * so any number of threads work side by side, each with a struct winners of its own. */
+/* Which event of an id counts, over all partitions and all history: in a partition the one with the lowest
+ * offset; between partitions the one whose partition's first has the earlier record timestamp, then the lower
+ * partition. Bins are independent, so any number of threads work side by side, each with a struct winners of
+ * its own. */
 #ifndef BATCH_WINNERS_H
 #define BATCH_WINNERS_H
 
@@ -17,13 +18,13 @@ struct winners_source {
 
 struct winners {
 	const struct calendar *calendar; /* borrowed */
-	bool has_base;                   /* a run is published: facts may be FACT_BELOW_BASE */
-	struct table ids;                /* struct winner_entry, of one bin */
-	struct table seen;               /* (id, partition) that lost against another partition; rarely used */
+	bool has_base; /* a run is published: facts may be FACT_BELOW_BASE */
+	struct table ids; /* struct winner_entry, of one bin */
+	struct table seen; /* (id, partition) that lost against another partition; rarely used */
 	struct bins_cursor cursor;
-	struct tally tally;              /* out: what counts; tally.counters: counted, duplicate, late */
-	struct ledger ledger;            /* out: LEDGER_BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION */
-	struct event event;              /* of the fact at hand */
+	struct tally tally; /* out: what counts; tally.counters: counted, duplicate, late */
+	struct ledger ledger; /* out: LEDGER_BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION */
+	struct event event; /* of the fact at hand */
 	uint32_t *skus;
 };
 
@@ -33,9 +34,10 @@ void winners_release(struct winners *winners);
 /* Memory that the search takes per id of a bin, about. */
 enum { WINNERS_BYTES_PER_ID = 96 };
 
-/* Adds one bin of all sources to tally and ledger. Facts of a partition must all be in one source, in order of offset. */
-MUST_USE int winners_bin(struct winners *winners, const struct winners_source *sources, int n_sources, unsigned bin,
-	struct err *err);
+/* Adds one bin of all sources to tally and ledger. Facts of a partition must all be in one source, in order
+ * of offset. */
+MUST_USE int winners_bin(struct winners *winners, const struct winners_source *sources, int n_sources,
+	unsigned bin, struct err *err);
 
 /* Adds more's results to sum's. */
 MUST_USE int winners_merge(struct winners *sum, const struct winners *more, struct err *err);

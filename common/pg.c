@@ -1,5 +1,6 @@
-/* See pg.h. Failure modes of a statement: the server refuses it (its words are passed on, with advice where we know some), or
- * the connection breaks: then the outcome is unknown, PQstatus() is CONNECTION_BAD, and the caller opens another one. */
+/* See pg.h. Failure modes of a statement: the server refuses it (its words are passed on, with advice where
+ * we know some), or the connection breaks: then the outcome is unknown, PQstatus() is CONNECTION_BAD, and the
+ * caller opens another one. */
 #include "common/base.h"
 #include "common/pg.h"
 
@@ -52,8 +53,9 @@ int pg_error(PGconn *conn, const PGresult *result, struct err *err, const char *
 
 	if (!message || !*message)
 		message = PQerrorMessage(conn);
-	return err_set(err, pg_code(state), "%s: postgres says '%.*s'%s%s%s%s%s", what, pg_message_length(message), message,
-		state ? " (" : "", state ? state : "", state ? ")" : "", hint ? "; hint: " : "", hint ? hint : "");
+	return err_set(err, pg_code(state), "%s: postgres says '%.*s'%s%s%s%s%s", what,
+		pg_message_length(message), message, state ? " (" : "", state ? state : "", state ? ")" : "",
+		hint ? "; hint: " : "", hint ? hint : "");
 }
 
 /* libpq's own words about a malformed URI quote it whole, with its password. */
@@ -65,8 +67,10 @@ int pg_check_uri(const char *uri, struct err *err)
 	if (message)
 		PQfreemem(message);
 	if (!options)
-		return err_set(err, ERR_USAGE, "the postgres setting is no libpq URI; "
-			"hint: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters as %%XX");
+		return err_set(err, ERR_USAGE,
+			"the postgres setting is no libpq URI; "
+			"hint: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters as "
+			"%%XX");
 	PQconninfoFree(options);
 	return 0;
 }
@@ -74,7 +78,8 @@ int pg_check_uri(const char *uri, struct err *err)
 int pg_open(const char *uri, const char *program, int64_t timeout_ms, PGconn **ret_conn, struct err *err)
 {
 	char timeout[32];
-	const char *const names[] = { "dbname", "application_name", "client_encoding", "connect_timeout", NULL };
+	const char *const names[] = { "dbname", "application_name", "client_encoding", "connect_timeout",
+		NULL };
 	const char *const values[] = { uri, program, "UTF8", timeout, NULL };
 	PGconn *conn;
 
@@ -111,13 +116,15 @@ static void pg_what(const char *sql, char *buf, size_t size)
 	snprintf(buf, size, "%.*s", (int)strcspn(sql, ";\n"), sql);
 }
 
-int pg_exec(PGconn *conn, const char *sql, int n_params, const char *const *params, PGresult **ret_result, struct err *err)
+int pg_exec(PGconn *conn, const char *sql, int n_params, const char *const *params, PGresult **ret_result,
+	struct err *err)
 {
 	SCOPED(pg_result_free) PGresult *result = NULL;
 	char what[100];
 
 	/* several statements in one text are fine without parameters */
-	result = n_params ? PQexecParams(conn, sql, n_params, NULL, params, NULL, NULL, 0) : PQexec(conn, sql);
+	result =
+		n_params ? PQexecParams(conn, sql, n_params, NULL, params, NULL, NULL, 0) : PQexec(conn, sql);
 	switch (PQresultStatus(result)) {
 	case PGRES_COMMAND_OK:
 	case PGRES_TUPLES_OK:
@@ -149,11 +156,15 @@ int pg_schema_check(PGconn *conn, struct err *err)
 		return -1;
 	version = pg_number(result, 0, 0);
 	if (version < n_sql_migrations)
-		return err_set(err, ERR_DATABASE, "the database's schema has version %" PRId64 ", this program needs %d; "
-			"hint: run 'lambda-batch migrate'", version, n_sql_migrations);
+		return err_set(err, ERR_DATABASE,
+			"the database's schema has version %" PRId64 ", this program needs %d; "
+			"hint: run 'lambda-batch migrate'",
+			version, n_sql_migrations);
 	if (version > n_sql_migrations)
-		return err_set(err, ERR_DATABASE, "the database's schema has version %" PRId64 ", this program only knows %d; "
-			"hint: use the newer program that migrated it", version, n_sql_migrations);
+		return err_set(err, ERR_DATABASE,
+			"the database's schema has version %" PRId64 ", this program only knows %d; "
+			"hint: use the newer program that migrated it",
+			version, n_sql_migrations);
 	return 0;
 }
 
@@ -176,7 +187,8 @@ static int pg_published_cuts(PGconn *conn, struct pg_published *published, struc
 		struct pg_cut *cut = &published->cuts[i];
 
 		if (pg_number(result, i, 0) != i)
-			return err_set(err, ERR_DATA, "the cut of run %s has no partition %d; hint: restore lambda.cuts", run, i);
+			return err_set(err, ERR_DATA,
+				"the cut of run %s has no partition %d; hint: restore lambda.cuts", run, i);
 		cut->next_offset = pg_number(result, i, 1);
 		cut->latest_event_ms = pg_time(result, i, 2);
 		cut->latest_record_ms = pg_time(result, i, 3);
@@ -195,7 +207,8 @@ int pg_published_load(PGconn *conn, struct pg_published *ret_published, struct e
 	if (PQntuples(result)) {
 		published.publication = pg_number(result, 0, 0);
 		published.run = pg_number(result, 0, 1);
-		snprintf(published.fold_version, sizeof(published.fold_version), "%s", PQgetvalue(result, 0, 2));
+		snprintf(published.fold_version, sizeof(published.fold_version), "%s",
+			PQgetvalue(result, 0, 2));
 		snprintf(published.log, sizeof(published.log), "%s", PQgetvalue(result, 0, 3));
 		if (pg_published_cuts(conn, &published, err)) {
 			pg_published_release(&published);

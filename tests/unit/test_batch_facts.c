@@ -40,7 +40,8 @@ static void check_roundtrip(const struct fact *fact, const struct event *event, 
 	assert_true(head.offset == fact->offset && head.record_ms == fact->record_ms);
 	fact_event(body, &got, got_skus);
 	assert_true(got.time_ms == event->time_ms / MINUTE_MS * MINUTE_MS);
-	assert_true(got.currency == event->currency && got.type == event->type && got.total_e4 == event->total_e4);
+	assert_true(got.currency == event->currency && got.type == event->type &&
+		    got.total_e4 == event->total_e4);
 	assert_true(got.units == event->units && got.n_lines == event->n_lines);
 	for (uint32_t i = 0; i < event->n_lines; i++) {
 		assert_int_equal(got_skus[i], skus[i]);
@@ -60,10 +61,15 @@ static void test_fact_extremes(void **state)
 	lines[0].quantity = 1;
 	check_roundtrip(&fact, &event, skus);
 
-	fact = (struct fact){ { UINT64_MAX, UINT64_MAX }, INT32_MAX, FACT_BELOW_BASE | FACT_SPEED | FACT_LATE, INT64_MAX,
-		INT64_MIN };
-	event = (struct event){ .time_ms = DATETIME_END_MS - 1, .n_lines = N_LINES_MAX, .units = INT64_C(5000000000),
-		.total_e4 = EVENT_TOTAL_MAX_E4, .currency = 150, .type = EVENT_REFUNDED, .lines = lines };
+	fact = (struct fact){ { UINT64_MAX, UINT64_MAX }, INT32_MAX, FACT_BELOW_BASE | FACT_SPEED | FACT_LATE,
+		INT64_MAX, INT64_MIN };
+	event = (struct event){ .time_ms = DATETIME_END_MS - 1,
+		.n_lines = N_LINES_MAX,
+		.units = INT64_C(5000000000),
+		.total_e4 = EVENT_TOTAL_MAX_E4,
+		.currency = 150,
+		.type = EVENT_REFUNDED,
+		.lines = lines };
 	for (int i = 0; i < N_LINES_MAX; i++) {
 		lines[i].quantity = EVENT_QUANTITY_MAX;
 		lines[i].unit_price_e4 = INT64_C(99999999999999);
@@ -83,9 +89,12 @@ static void test_fact_random(void **state)
 			(unsigned)random_next() & 7, (int64_t)(random_next() >> (1 + random_next() % 63)),
 			(int64_t)random_next() };
 		struct event event = { .time_ms = DATETIME_MIN_MS + (int64_t)(random_next() % 1000000000000),
-			.n_lines = 1 + (uint32_t)(random_next() % 8), .currency = (int)(random_next() % 160),
+			.n_lines = 1 + (uint32_t)(random_next() % 8),
+			.currency = (int)(random_next() % 160),
 			.type = random_next() & 1 ? EVENT_PLACED : EVENT_REFUNDED,
-			.total_e4 = (int64_t)(random_next() % EVENT_TOTAL_MAX_E4), .units = 7, .lines = lines };
+			.total_e4 = (int64_t)(random_next() % EVENT_TOTAL_MAX_E4),
+			.units = 7,
+			.lines = lines };
 
 		for (int i = 0; i < 8; i++) {
 			skus[i] = (uint32_t)random_next();
@@ -96,7 +105,9 @@ static void test_fact_random(void **state)
 	}
 }
 
-/* --- bins ----------------------------------------------------------------------------------------------------------- */
+/* --- bins
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void fill(struct bins_writer *writer, int n, size_t size, struct err *err)
 {
@@ -143,14 +154,16 @@ static void test_bins(void **state)
 	} cases[] = {
 		{ 1 << 30, 40, false },
 		{ 100000, 40, true },
-		{ 1, 40, true },      /* each block is written out as soon as another is needed */
+		{ 1, 40, true }, /* each block is written out as soon as another is needed */
 		{ 100000, 5000, true }, /* larger than a block */
 		{ 1 << 30, 5000, false },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct bins_plan plan = { .n_bins = 16, .block_bytes = 2048, .writer_bytes = cases[i].writer_bytes,
+		struct bins_plan plan = { .n_bins = 16,
+			.block_bytes = 2048,
+			.writer_bytes = cases[i].writer_bytes,
 			.spill_dir = "/tmp" };
 		struct bins_writer writer;
 		struct err err;
@@ -165,7 +178,9 @@ static void test_bins(void **state)
 
 static void test_bins_no_directory(void **state)
 {
-	struct bins_plan plan = { .n_bins = 16, .block_bytes = 2048, .writer_bytes = 1, .spill_dir = "/nonexistent" };
+	struct bins_plan plan = {
+		.n_bins = 16, .block_bytes = 2048, .writer_bytes = 1, .spill_dir = "/nonexistent"
+	};
 	struct bins_writer writer;
 	struct err err = { 0 };
 	int n = 0;
@@ -210,12 +225,13 @@ static void test_plan(void **state)
 {
 	static const struct {
 		int64_t n_records, memory_bytes;
-	} cases[] = { { 0, 1 << 20 }, { 1000000, 256 << 20 }, { 1000000, 1 << 20 }, { INT64_C(100000000), 256 << 20 },
-		{ INT64_C(1000000000), INT64_C(4) << 30 } };
+	} cases[] = { { 0, 1 << 20 }, { 1000000, 256 << 20 }, { 1000000, 1 << 20 },
+		{ INT64_C(100000000), 256 << 20 }, { INT64_C(1000000000), INT64_C(4) << 30 } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct bins_plan plan = bins_plan(cases[i].n_records, 2, 2, cases[i].memory_bytes, 96, "/tmp");
+		struct bins_plan plan =
+			bins_plan(cases[i].n_records, 2, 2, cases[i].memory_bytes, 96, "/tmp");
 
 		assert_int_equal(plan.n_bins & (plan.n_bins - 1), 0);
 		assert_true(plan.block_bytes >= 2048 && plan.block_bytes <= 65536);

@@ -1,5 +1,6 @@
-/* From records to sums and corrections, against a simple model: random logs of several partitions with duplicates within and
- * beyond speed's horizon, in one partition and across, broken records, a base's cut anywhere, spilled or not. */
+/* From records to sums and corrections, against a simple model: random logs of several partitions with
+ * duplicates within and beyond speed's horizon, in one partition and across, broken records, a base's cut
+ * anywhere, spilled or not. */
 #include "common/base.h"
 
 #include <setjmp.h>
@@ -68,7 +69,8 @@ static void make_log(struct log *log)
 	}
 }
 
-/* --- the model ------------------------------------------------------------------------------------------------------ */
+/* --- the model
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* T: the greatest timestamp up to and including a record. */
 static int64_t model_latest(const struct log *log, int at)
@@ -91,7 +93,7 @@ static bool model_speed(const struct log *log, int at)
 		if (older->partition != made->partition || older->id != made->id)
 			continue;
 		return made->offset - older->offset > config.rules.horizon_records ||
-			model_latest(log, at) - older->record_ms > config.rules.horizon_ms;
+		       model_latest(log, at) - older->record_ms > config.rules.horizon_ms;
 	}
 	return true;
 }
@@ -143,20 +145,25 @@ static void model(struct log *log, struct totals totals[N_DAYS])
 	}
 }
 
-/* --- the code ------------------------------------------------------------------------------------------------------- */
+/* --- the code
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void feed(struct reader *reader, struct part *part, const struct made *made)
 {
 	char value[400];
 	int64_t amount = made->net_e4 < 0 ? -made->net_e4 : made->net_e4;
-	struct record record = { .part = part, .offset = made->offset, .timestamp_ms = made->record_ms, .value = value };
+	struct record record = {
+		.part = part, .offset = made->offset, .timestamp_ms = made->record_ms, .value = value
+	};
 	struct err err;
 
-	record.value_len = (size_t)snprintf(value, sizeof(value), "{\"event_id\":\"e%d\",\"type\":\"%s\",\"order_id\":\"o\","
-		"\"customer_id\":null,\"event_time\":\"2026-01-%02dT12:00:00Z\",\"currency\":\"GBP\",\"lines\":[{\"sku\":\"s%d\","
-		"\"name\":\"n%" PRId64 "\",\"quantity\":1,\"unit_price\":\"%" PRId64 "\"}]}", made->id,
-		made->net_e4 < 0 ? "order_refunded" : "order_placed", made->day + 1, made->id % 3, made->offset,
-		amount / 10000);
+	record.value_len = (size_t)snprintf(value, sizeof(value),
+		"{\"event_id\":\"e%d\",\"type\":\"%s\",\"order_id\":\"o\","
+		"\"customer_id\":null,\"event_time\":\"2026-01-%02dT12:00:00Z\",\"currency\":\"GBP\","
+		"\"lines\":[{\"sku\":\"s%d\","
+		"\"name\":\"n%" PRId64 "\",\"quantity\":1,\"unit_price\":\"%" PRId64 "\"}]}",
+		made->id, made->net_e4 < 0 ? "order_refunded" : "order_placed", made->day + 1, made->id % 3,
+		made->offset, amount / 10000);
 	if (made->id < 0)
 		record.value_len /= 2;
 	assert_int_equal(reader_record(reader, &record, &err), 0);
@@ -190,7 +197,9 @@ struct outcome {
 /* Two readers, the second with two partitions. */
 static void run_code(const struct log *log, bool spill, struct outcome *outcome)
 {
-	struct bins_plan plan = { .n_bins = 4, .block_bytes = 256, .writer_bytes = spill ? 1 : 1 << 30, .spill_dir = "/tmp" };
+	struct bins_plan plan = {
+		.n_bins = 4, .block_bytes = 256, .writer_bytes = spill ? 1 : 1 << 30, .spill_dir = "/tmp"
+	};
 	struct part parts[N_PARTS];
 	struct reader readers[2];
 	struct winners_source sources[2];
@@ -226,8 +235,8 @@ static void run_code(const struct log *log, bool spill, struct outcome *outcome)
 
 static void add(struct ledger *ledger, int day, enum ledger_kind kind, int partition, int64_t net_e4)
 {
-	struct ledger_key key = { date_from_civil(2026, 1, day + 1), currency_find((struct text){ "GBP", 3 }), (int32_t)kind,
-		partition };
+	struct ledger_key key = { date_from_civil(2026, 1, day + 1), currency_find((struct text){ "GBP", 3 }),
+		(int32_t)kind, partition };
 	struct err err;
 
 	assert_int_equal(ledger_add(ledger, key, net_e4, 0, &err), 0);
@@ -253,8 +262,8 @@ static void check_sums(const struct log *log, const struct totals *totals, const
 		assert_int_equal(by_day[day], totals[day].after);
 }
 
-static void check_correction(const struct table *corrections, int day, const struct totals *t, int64_t recomputed,
-	int64_t unexplained)
+static void check_correction(const struct table *corrections, int day, const struct totals *t,
+	int64_t recomputed, int64_t unexplained)
 {
 	int32_t key[2] = { date_from_civil(2026, 1, day + 1), currency_find((struct text){ "GBP", 3 }) };
 	const struct correction *c = table_find(corrections, key);
@@ -273,11 +282,13 @@ static void check_correction(const struct table *corrections, int day, const str
 	assert_int_equal(c->net_e4[CORRECTION_UNEXPLAINED], unexplained);
 }
 
-/* wrong: what speed said too little on day 0 in partition 0; wrong_base: what the base run had too little on day 1. */
-static void check_corrections(const struct log *log, const struct totals *totals, struct ledger *ledger, int64_t wrong,
-	int64_t wrong_base, bool known, bool other_fold)
+/* wrong: what speed said too little on day 0 in partition 0; wrong_base: what the base run had too little on
+ * day 1. */
+static void check_corrections(const struct log *log, const struct totals *totals, struct ledger *ledger,
+	int64_t wrong, int64_t wrong_base, bool known, bool other_fold)
 {
-	struct correction_speed speed[N_PARTS] = { { known, other_fold }, { known, false }, { false, false } };
+	struct correction_speed speed[N_PARTS] = { { known, other_fold }, { known, false },
+		{ false, false } };
 	int64_t said[N_PARTS][N_DAYS] = { { 0 } };
 	struct table corrections;
 	struct err err;
@@ -289,14 +300,16 @@ static void check_corrections(const struct log *log, const struct totals *totals
 	for (int day = 0; day < N_DAYS; day++) {
 		add(ledger, day, LEDGER_AFTER, 0, totals[day].after);
 		if (log->has_base)
-			add(ledger, day, LEDGER_BASE_STORED, 0, totals[day].base - (day == 1 ? wrong_base : 0));
+			add(ledger, day, LEDGER_BASE_STORED, 0,
+				totals[day].base - (day == 1 ? wrong_base : 0));
 		for (int p = 0; p < 2; p++)
 			add(ledger, day, LEDGER_SAID, p, said[p][day]);
 	}
 	assert_int_equal(corrections_make(ledger, speed, N_PARTS, &corrections, &err), 0);
 	for (int day = 0; day < N_DAYS; day++) {
 		int64_t differs = day == 0 && known ? wrong : 0;
-		int64_t recomputed = (day == 1 && log->has_base ? wrong_base : 0) + (other_fold ? differs : 0);
+		int64_t recomputed =
+			(day == 1 && log->has_base ? wrong_base : 0) + (other_fold ? differs : 0);
 
 		check_correction(&corrections, day, &totals[day], recomputed, other_fold ? 0 : differs);
 	}
@@ -319,8 +332,8 @@ static void test_random_logs(void **state)
 		model(&log, totals);
 		run_code(&log, seed % 2, &outcome);
 		check_sums(&log, totals, &outcome);
-		check_corrections(&log, totals, &outcome.ledger, seed % 3 ? 0 : 70000, seed % 5 ? 0 : -30000, seed % 7 != 0,
-			seed % 4 == 0);
+		check_corrections(&log, totals, &outcome.ledger, seed % 3 ? 0 : 70000, seed % 5 ? 0 : -30000,
+			seed % 7 != 0, seed % 4 == 0);
 		n_spilled += outcome.spilled_bytes > 0;
 		winners_release(&outcome.winners);
 		ledger_release(&outcome.ledger);
@@ -382,7 +395,9 @@ static int setup(void **state)
 	(void)state;
 	if (zone_load("UTC", &config.calendar, &err))
 		return -1;
-	config.rules = (struct fold_rules){ .calendar = &config.calendar, .max_skew_ms = 600000, .grace_ms = 1800000 };
+	config.rules = (struct fold_rules){
+		.calendar = &config.calendar, .max_skew_ms = 600000, .grace_ms = 1800000
+	};
 	return 0;
 }
 
