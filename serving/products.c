@@ -11,12 +11,6 @@ enum { PRODUCTS_ANSWERS = 8 };
 
 enum product_load_state { PRODUCT_LOAD_READING, PRODUCT_LOAD_PAUSING, PRODUCT_LOAD_NAMING, PRODUCT_LOAD_READY };
 
-struct product_read {
-	struct redis_link_call call;
-	struct product_load *load;
-	int partition;
-};
-
 struct product_load {
 	struct products *products;
 	struct snapshot *snapshot; /* one reference */
@@ -26,15 +20,19 @@ struct product_load {
 	size_t n_open;             /* replies owed to us */
 	bool apart, speed_away;
 	struct problem problem;    /* status 0: none */
-	int64_t ready_ms, retry_ms;
+	int64_t started_ms, ready_ms, retry_ms;
+	int64_t fresh_ms;          /* how long no newer one is wanted */
 	struct product_table table;
 	struct pg_link_call call;
-	struct product_read *reads; /* owned; of snapshot's partitions */
+	struct redis_link_call read;
+	int next_partition;        /* whose chunks are asked for */
 	char run_text[24], day_text[16];
 	char *names;               /* owned; a Postgres array */
 	struct products_waiter *waiters;
 	struct snapshot_answer answers[PRODUCTS_ANSWERS];
 };
+
+static void product_load_on_chunks(struct redis_link_call *call, const redisReply *reply, const struct err *failed);
 
 static void product_load_forget(struct product_load *load)
 {
@@ -43,10 +41,8 @@ static void product_load_forget(struct product_load *load)
 	memset(load->answers, 0, sizeof(load->answers));
 	product_table_release(&load->table);
 	snapshot_unref(load->snapshot);
-	free(load->reads);
 	free(load->names);
 	load->snapshot = NULL;
-	load->reads = NULL;
 	load->names = NULL;
 }
 
@@ -88,6 +84,9 @@ static void product_load_finish(struct product_load *load)
 	load->waiters = NULL;
 	load->state = PRODUCT_LOAD_READY;
 	load->ready_ms = (int64_t)uv_now(load->products->timer.loop);
+	load->fresh_ms = (load->ready_ms - load->started_ms) * PRODUCTS_SHARE;
+	if (load->fresh_ms < PRODUCTS_FRESH_MS)
+		load->fresh_ms = PRODUCTS_FRESH_MS;
 	if (!load->problem.status && load->speed_away) { /* the answer must not claim what the speed view would add */
 		struct snapshot *without = snapshot_without_speed(load->snapshot);
 
@@ -235,21 +234,8 @@ static int product_load_take(struct product_load *load, int partition, const red
 	return result;
 }
 
-static void product_load_on_chunks(struct redis_link_call *call, const redisReply *reply, const struct err *failed)
-{
-	struct product_read *read = (struct product_read *)call;
-	struct product_load *load = read->load;
-	struct err err = { 0 };
-
-	if (failed) {
-		load->speed_away = true;
-	} else if (product_load_take(load, read->partition, reply, &err)) {
-		log_warn("the products of the speed view cannot be read: %s", err.msg);
-		load->speed_away = true;
-	}
-	product_load_on_reply(load);
-}
-
+/* Asks for the chunks of the next partition that has some: one after the other, for such a reply can keep Redis busy for
+ * some ten milliseconds, and the others who use it should not have to wait for all of them. */
 static void product_load_ask_speed(struct product_load *load)
 {
 	const struct config *config = load->products->live->config;
@@ -259,19 +245,35 @@ static void product_load_ask_speed(struct product_load *load)
 	char base[REDIS_BASE_MAX], kind[16];
 	struct err err = { 0 };
 
-	load->reads = xcalloc((size_t)picture->n_parts, sizeof(*load->reads));
+	while (load->next_partition < picture->n_parts && picture->parts[load->next_partition].join != MERGE_JOINED)
+		load->next_partition++;
+	if (load->next_partition == picture->n_parts || load->speed_away || load->apart || !picture->speed)
+		return;
+	redis_base(base, config->name, config->topic, load->next_partition);
 	snprintf(kind, sizeof(kind), "p:%" PRId32, load->day);
-	for (int i = 0; i < picture->n_parts && !load->speed_away; i++) {
-		if (picture->parts[i].join != MERGE_JOINED)
-			continue;
-		redis_base(base, config->name, config->topic, i);
-		redis_read_command(&command, base, kind, 1000, &since, 1);
-		load->reads[i] = (struct product_read){ .call.done = product_load_on_chunks, .load = load, .partition = i };
-		if (redis_link_send(load->products->live->speedview.link, &command, &load->reads[i].call, &err))
-			load->speed_away = true;
-		else
-			load->n_open++;
+	redis_read_command(&command, base, kind, 1000, &since, 1);
+	load->read.done = product_load_on_chunks;
+	if (redis_link_send(load->products->live->speedview.link, &command, &load->read, &err))
+		load->speed_away = true;
+	else
+		load->n_open++;
+}
+
+static void product_load_on_chunks(struct redis_link_call *call, const redisReply *reply, const struct err *failed)
+{
+	struct product_load *load = (struct product_load *)((char *)call - offsetof(struct product_load, read));
+	struct err err = { 0 };
+
+	if (failed) {
+		load->speed_away = true;
+	} else if (product_load_take(load, load->next_partition, reply, &err)) {
+		log_warn("the products of the speed view cannot be read: %s", err.msg);
+		load->speed_away = true;
 	}
+	load->next_partition++;
+	if (!failed)
+		product_load_ask_speed(load);
+	product_load_on_reply(load);
 }
 
 /* Begins, or begins again. -1: nothing is under way, and there is a problem. */
@@ -295,8 +297,8 @@ static int product_load_start(struct product_load *load)
 			return problem_set(&load->problem, 503, "the batch view cannot be asked for products now");
 		load->n_open++;
 	}
-	if (load->snapshot->picture->speed)
-		product_load_ask_speed(load);
+	load->next_partition = 0;
+	product_load_ask_speed(load);
 	return 0;
 }
 
@@ -313,55 +315,68 @@ static void products_on_timer(uv_timer_t *timer)
 		if (load->state == PRODUCT_LOAD_PAUSING && now >= load->retry_ms) {
 			if (product_load_start(load) || !load->n_open)
 				product_load_finish(load);
-		} else if (load->state == PRODUCT_LOAD_READY && now - load->ready_ms > PRODUCTS_FRESH_MS) {
+		} else if (load->state == PRODUCT_LOAD_READY && now - load->ready_ms >= load->fresh_ms + PRODUCTS_STALE_MS) {
 			product_load_free(load);
 			products->kept[i] = NULL;
 		}
 	}
 }
 
-static bool product_load_is_for(const struct products *products, const struct product_load *load, int32_t day)
+/* The newest load for the day that is ready (or not), of the batch view in use; NULL when there is none. */
+static struct product_load *products_find(const struct products *products, int32_t day, bool ready)
 {
-	return load && load->day == day &&
-		(load->state != PRODUCT_LOAD_READY ||
-			load->snapshot->picture->batch == products->live->snapshot->picture->batch);
+	struct product_load *found = NULL;
+
+	for (size_t i = 0; i < PRODUCTS_KEPT; i++) {
+		struct product_load *load = products->kept[i];
+
+		if (load && load->day == day && (load->state == PRODUCT_LOAD_READY) == ready &&
+			(!ready || load->snapshot->picture->batch == products->live->snapshot->picture->batch) &&
+			(!found || found->started_ms < load->started_ms))
+			found = load;
+	}
+	return found;
 }
 
-/* A load for the day, perhaps a new one; NULL when there is no room. */
-static struct product_load *products_find(struct products *products, int32_t day)
+/* A new load in a free place, or in that of the one that was ready first; NULL when there is no room. */
+static struct product_load *products_load(struct products *products, int32_t day)
 {
-	struct product_load **slot = NULL;
+	struct product_load **slot = NULL, *load;
 
 	for (size_t i = 0; i < PRODUCTS_KEPT; i++) {
 		struct product_load **at = &products->kept[i];
 
-		if (product_load_is_for(products, *at, day))
-			return *at;
-		if (!*at || ((*at)->state == PRODUCT_LOAD_READY && (!slot || *slot)))
+		if (!*at) {
+			slot = at;
+			break;
+		}
+		if ((*at)->state == PRODUCT_LOAD_READY && (!slot || (*slot)->ready_ms > (*at)->ready_ms))
 			slot = at;
 	}
 	if (!slot)
 		return NULL;
 	if (*slot)
 		product_load_free(*slot);
-	*slot = xcalloc(1, sizeof(**slot));
-	(*slot)->products = products;
-	(*slot)->day = day;
-	product_table_init(&(*slot)->table);
-	if (product_load_start(*slot) || !(*slot)->n_open) {
-		if (!(*slot)->problem.status)
-			product_load_go_on(*slot); /* nothing to wait for: no batch, no partitions */
-		else
-			(*slot)->state = PRODUCT_LOAD_READY;
-	}
-	return *slot;
+	load = *slot = xcalloc(1, sizeof(*load));
+	load->products = products;
+	load->day = day;
+	load->started_ms = (int64_t)uv_now(products->timer.loop);
+	product_table_init(&load->table);
+	if (product_load_start(load))
+		product_load_finish(load);
+	else if (!load->n_open) /* nothing to wait for: no batch, no partitions */
+		product_load_go_on(load);
+	return load;
 }
 
 struct body *products_ask(struct products *products, struct products_waiter *waiter, bool *ret_waits,
 	struct problem *problem)
 {
 	struct question *question = &waiter->question;
-	struct product_load *load;
+	struct product_load *ready, *load;
+	struct body *body;
+	bool wanted, usable;
+	int64_t age_ms;
 
 	*ret_waits = false;
 	if (!products->live->snapshot) {
@@ -370,7 +385,16 @@ struct body *products_ask(struct products *products, struct products_waiter *wai
 	}
 	if (question->today)
 		question->from = question->to = products->live->snapshot->today;
-	load = products_find(products, question->from);
+	ready = products_find(products, question->from, true);
+	load = products_find(products, question->from, false);
+	age_ms = ready ? (int64_t)uv_now(products->timer.loop) - ready->ready_ms : 0;
+	wanted = !load && (!ready || age_ms >= ready->fresh_ms);
+	usable = ready && age_ms < ready->fresh_ms + PRODUCTS_STALE_MS;
+	body = usable ? product_load_answer(ready, question, problem) : NULL;
+	if (wanted) /* may take the place of `ready` */
+		load = products_load(products, question->from);
+	if (usable)
+		return body;
 	if (!load) {
 		problem_set(problem, 503, "too many days are asked for products at a time; try again in a second");
 		return NULL;
