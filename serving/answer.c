@@ -26,7 +26,8 @@ void answer_refuse(struct answer *answer, int status, const char *detail)
 	answer->head_only = head_only;
 }
 
-void answer_take(struct answer *answer, const struct http_request *request, struct body *body, const struct problem *problem)
+void answer_take(struct answer *answer, const struct http_request *request, struct body *body,
+	const struct problem *problem)
 {
 	if (!body) {
 		answer_problem(answer, problem);
@@ -53,7 +54,8 @@ static void answer_text(struct answer *answer, int status, const char *content_t
 
 static struct body *index_body(void)
 {
-	static const char *const links[] = { "/v1/revenue/today", "/v1/revenue/{date}", "/v1/revenue?from={date}&to={date}&step=day",
+	static const char *const links[] = { "/v1/revenue/today", "/v1/revenue/{date}",
+		"/v1/revenue?from={date}&to={date}&step=day",
 		"/v1/products/top?date={date}&by={net|units}&limit={n}", "/livez", "/readyz", "/metrics" };
 	struct out out;
 
@@ -120,7 +122,8 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 		if (!live->snapshot)
 			live_explain(live, &problem);
 		else if (body_bytes_alive() > SERVER_BODIES_MAX_BYTES)
-			problem_set(&problem, 503, "too many large answers are being sent; try again in a second");
+			problem_set(&problem, 503,
+				"too many large answers are being sent; try again in a second");
 		else if (question->route == QUESTION_PRODUCTS)
 			body = products_ask(server->products, waiter, &waits, &problem);
 		else
@@ -129,7 +132,7 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 			answer_take(answer, request, body, &problem);
 		return !waits;
 	case QUESTION_INDEX:
-		answer_take(answer, request, index_body(), NULL);
+		answer_take(answer, request, index_body(), &problem);
 		return true;
 	case QUESTION_LIVEZ:
 		answer_text(answer, 200, json_type, status_body("alive", NULL));
@@ -138,13 +141,14 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 		answer_ready(answer, server);
 		return true;
 	case QUESTION_METRICS:
-		answer_text(answer, 200, "text/plain; version=0.0.4; charset=utf-8", metrics_body(&server->metrics, live));
+		answer_text(answer, 200, "text/plain; version=0.0.4; charset=utf-8",
+			metrics_body(&server->metrics, live));
 		return true;
 	case QUESTION_NONE:
 	case QUESTION_N_ROUTES:
 		break;
 	}
-	assert(!"a route without an answer");
+	assert(false && "a route without an answer");
 	return true;
 }
 
@@ -216,7 +220,8 @@ static void head_add(struct head *head, const char *format, ...)
 	assert(head->len < head->size);
 }
 
-static void head_add_cors(struct head *head, const struct answer *answer, const char *list, const struct http_request *request)
+static void head_add_cors(
+	struct head *head, const struct answer *answer, const char *list, const struct http_request *request)
 {
 	bool all = !strcmp(list, "*");
 
@@ -229,26 +234,31 @@ static void head_add_cors(struct head *head, const struct answer *answer, const 
 	if (all)
 		head_add(head, "Access-Control-Allow-Origin: *\r\n");
 	else
-		head_add(head, "Access-Control-Allow-Origin: %.*s\r\n", (int)request->origin.len, request->origin.at);
+		head_add(head, "Access-Control-Allow-Origin: %.*s\r\n", (int)request->origin.len,
+			request->origin.at);
 	if (answer->preflight)
-		head_add(head, "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"
+		head_add(head,
+			"Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"
 			"Access-Control-Allow-Headers: If-None-Match\r\nAccess-Control-Max-Age: 600\r\n");
 	else
 		head_add(head, "Access-Control-Expose-Headers: ETag\r\n");
 }
 
-size_t answer_head(const struct answer *answer, struct server *server, const struct http_request *request, bool last,
-	char *buf, size_t size)
+size_t answer_head(const struct answer *answer, struct server *server, const struct http_request *request,
+	bool last, char *buf, size_t size)
 {
 	struct head head = { buf, 0, size };
 
-	head_add(&head, "HTTP/1.1 %d %s\r\nDate: %s\r\n", answer->status, http_reason(answer->status), server_date(server));
+	head_add(&head, "HTTP/1.1 %d %s\r\nDate: %s\r\n", answer->status, http_reason(answer->status),
+		server_date(server));
 	if (answer->body && answer->status != 304)
-		head_add(&head, "Content-Type: %s\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\n",
+		head_add(&head,
+			"Content-Type: %s\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\n",
 			answer->content_type, answer->body->len);
 	if (answer->tagged)
 		head_add(&head, "ETag: %s\r\n", answer->body->etag);
-	head_add(&head, "Cache-Control: %s\r\n", answer->tagged || answer->status == 204 ? "no-cache" : "no-store");
+	head_add(&head, "Cache-Control: %s\r\n",
+		answer->tagged || answer->status == 204 ? "no-cache" : "no-store");
 	if (answer->allow)
 		head_add(&head, "Allow: GET, HEAD, OPTIONS\r\n");
 	if (answer->status == 503)

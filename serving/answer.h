@@ -7,10 +7,10 @@
 struct answer {
 	enum question_route route; /* for the metrics */
 	int status;
-	struct body *body;         /* one reference; NULL: none */
+	struct body *body; /* one reference; NULL: none */
 	const char *content_type;
-	bool tagged;               /* with ETag and Cache-Control */
-	bool allow, preflight;     /* with Allow; with the fields that a CORS preflight asks for */
+	bool tagged; /* with ETag and Cache-Control */
+	bool allow, preflight; /* with Allow; with the fields that a CORS preflight asks for */
 	bool head_only;
 };
 
@@ -18,14 +18,15 @@ struct answer {
 MUST_USE bool answer_make(struct answer *answer, struct server *server, const struct http_request *request,
 	struct products_waiter *waiter);
 /* Takes the reference to body, or the problem where it is NULL. */
-void answer_take(struct answer *answer, const struct http_request *request, struct body *body, const struct problem *problem);
+void answer_take(struct answer *answer, const struct http_request *request, struct body *body,
+	const struct problem *problem);
 /* A problem without more to it. */
 void answer_refuse(struct answer *answer, int status, const char *detail);
 void answer_release(struct answer *answer);
 
 /* Status line and fields with the empty line; returns the length, which fits 1024 bytes. */
-size_t answer_head(const struct answer *answer, struct server *server, const struct http_request *request, bool last,
-	char *buf, size_t size);
+size_t answer_head(const struct answer *answer, struct server *server, const struct http_request *request,
+	bool last, char *buf, size_t size);
 bool answer_sends_body(const struct answer *answer);
 
 #endif

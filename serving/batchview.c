@@ -8,7 +8,8 @@
 
 static void batchview_on_result(struct pg_link_call *call, const PGresult *result, const struct err *err);
 
-static void batchview_ask(struct batchview *batchview, enum batchview_step step, const char *sql, int n_params)
+static void batchview_ask(
+	struct batchview *batchview, enum batchview_step step, const char *sql, int n_params)
 {
 	struct err err = { 0 };
 
@@ -58,11 +59,12 @@ static void batchview_publish(struct batchview *batchview)
 	batchview->loading = NULL;
 	if (batchview->n_views == BATCHVIEW_KEPT)
 		batch_view_unref(batchview->views[--batchview->n_views]);
-	memmove(&batchview->views[1], &batchview->views[0], batchview->n_views * sizeof(batchview->views[0]));
+	for (size_t i = batchview->n_views++; i > 0; i--)
+		batchview->views[i] = batchview->views[i - 1];
 	batchview->views[0] = view;
-	batchview->n_views++;
 	if (view->publication)
-		log_info("publication %" PRId64 ": run %" PRId64 "%s, %zu days and currencies, %zu corrections",
+		log_info("publication %" PRId64 ": run %" PRId64
+			 "%s, %zu days and currencies, %zu corrections",
 			view->publication, view->run, view->rollback ? " (rollback)" : "", view->days.n,
 			view->n_corrections);
 	else
@@ -88,9 +90,11 @@ static int take_pointer(struct batchview *batchview, const PGresult *result, str
 	batchview->loading_counted = PQgetisnull(result, 0, 6) ? -1 : pg_number(result, 0, 6);
 	snprintf(batchview->run_text, sizeof(batchview->run_text), "%" PRId64, view->run);
 	zone = PQgetvalue(result, 0, 7);
-	if (strcmp(zone, batchview->config->time_zone))
-		return err_set(err, ERR_DATA, "run %" PRId64 " was made for time zone '%s', but --time-zone is '%s'; "
-			"hint: all three programs need the same", view->run, zone, batchview->config->time_zone);
+	if (strcmp(zone, batchview->config->time_zone) != 0)
+		return err_set(err, ERR_DATA,
+			"run %" PRId64 " was made for time zone '%s', but --time-zone is '%s'; "
+			"hint: all three programs need the same",
+			view->run, zone, batchview->config->time_zone);
 	return 0;
 }
 
@@ -101,7 +105,8 @@ static int take_cuts(struct batchview *batchview, const PGresult *result, struct
 	int64_t last = n ? pg_number(result, n - 1, 0) : -1;
 
 	if (last >= 1 << 20)
-		return err_set(err, ERR_DATA, "run %" PRId64 " has a cut of partition %" PRId64, view->run, last);
+		return err_set(
+			err, ERR_DATA, "run %" PRId64 " has a cut of partition %" PRId64, view->run, last);
 	view->n_cuts = (int)last + 1;
 	view->cuts = xcalloc((size_t)view->n_cuts, sizeof(*view->cuts));
 	for (int i = 0; i < view->n_cuts; i++)
@@ -122,11 +127,13 @@ static int take_key(const PGresult *result, int row, struct view_day_key *ret_ke
 	ret_key->day = (int32_t)pg_number(result, row, 0);
 	ret_key->currency = currency_find((struct text){ code, strlen(code) });
 	if (ret_key->currency < 0)
-		return err_set(err, ERR_DATA, "the run holds currency '%s', which this build does not know", code);
+		return err_set(
+			err, ERR_DATA, "the run holds currency '%s', which this build does not know", code);
 	return 0;
 }
 
-/* The days must hold all that the run counted: a run that was pruned half must not look like days without orders. */
+/* The days must hold all that the run counted: a run that was pruned half must not look like days without
+ * orders. */
 static int take_days(struct batchview *batchview, const PGresult *result, struct err *err)
 {
 	struct batch_view *view = batchview->loading;
@@ -149,7 +156,8 @@ static int take_days(struct batchview *batchview, const PGresult *result, struct
 		counted += revenue.orders + revenue.refund_count;
 	}
 	if (batchview->loading_counted >= 0 && counted != batchview->loading_counted)
-		return err_set(err, ERR_DATA, "run %" PRId64 " counted %" PRId64 " events, but its days hold %" PRId64, view->run,
+		return err_set(err, ERR_DATA,
+			"run %" PRId64 " counted %" PRId64 " events, but its days hold %" PRId64, view->run,
 			batchview->loading_counted, counted);
 	return 0;
 }
@@ -219,7 +227,7 @@ static void batchview_on_result(struct pg_link_call *call, const PGresult *resul
 			batchview_publish(batchview);
 		break;
 	case BATCHVIEW_IDLE:
-		assert(!"a result that nobody waits for");
+		assert(false && "a result that nobody waits for");
 	}
 	if (err.code)
 		batchview_settle(batchview, &err);

@@ -1,8 +1,7 @@
 #include "common/base.h"
 #include "serving/body.h"
 
-#include <xxhash.h>
-
+#include "common/kernel/hash.h"
 #include "common/mem.h"
 
 static size_t body_alive; /* counts for the limit; the process has one thread */
@@ -12,13 +11,13 @@ struct body *body_of_out(struct out *out)
 	struct body *body = NULL;
 
 	if (!out->full) {
-		XXH128_hash_t hash = XXH3_128bits(out->buf ? out->buf : "", out->len);
+		uint64_t low, high;
 
+		hash_128(out->buf ? out->buf : "", out->len, &low, &high);
 		body = xmalloc(sizeof(*body) + out->len);
 		body->refs = 1;
 		body->len = out->len;
-		snprintf(body->etag, sizeof(body->etag), "\"%016" PRIx64 "%016" PRIx64 "\"", (uint64_t)hash.high64,
-			(uint64_t)hash.low64);
+		snprintf(body->etag, sizeof(body->etag), "\"%016" PRIx64 "%016" PRIx64 "\"", high, low);
 		if (out->len)
 			memcpy(body->data, out->buf, out->len);
 		body_alive += body->len;

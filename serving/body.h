@@ -11,12 +11,14 @@ struct body {
 	char data[];
 };
 
-/* Takes the text out of *out, which is empty afterwards; NULL when it went beyond its limit. The caller owns one reference. */
+/* Takes the text out of *out, which is empty afterwards; NULL when it went beyond its limit. The caller owns
+ * one reference. */
 struct body *body_of_out(struct out *out);
 struct body *body_ref(struct body *body);
 void body_unref(struct body *body); /* NULL is fine */
 
-/* Bytes in all bodies that are alive: what slow readers can hold is bounded by refusing new answers beyond a limit. */
+/* Bytes in all bodies that are alive: what slow readers can hold is bounded by refusing new answers beyond a
+ * limit. */
 size_t body_bytes_alive(void);
 
 #endif

@@ -56,7 +56,8 @@ bool caveat_has_provisional(const struct snapshot *snapshot, const struct questi
 	return false;
 }
 
-static void add_provisional(struct caveat *caveat, const struct snapshot *snapshot, const struct question *question)
+static void add_provisional(
+	struct caveat *caveat, const struct snapshot *snapshot, const struct question *question)
 {
 	const struct batch_view *batch = snapshot->picture->batch;
 	char age[32];
@@ -74,7 +75,8 @@ static void add_provisional(struct caveat *caveat, const struct snapshot *snapsh
 	if (!caveat_has_provisional(snapshot, question))
 		return;
 	if (!batch->publication)
-		caveat_add(caveat, "no batch run yet: all orders are provisional; the first batch run confirms them");
+		caveat_add(caveat,
+			"no batch run yet: all orders are provisional; the first batch run confirms them");
 	else
 		caveat_add(caveat, "includes %s of provisional orders; the next batch run confirms them",
 			age_words(snapshot->as_of_ms - batch->cut_time_ms, age));
@@ -90,18 +92,23 @@ bool caveat_write(const struct snapshot *snapshot, const struct question *questi
 	if (degraded & 1u << DEGRADED_SPEED_SILENT)
 		caveat_add(&caveat, "the speed layer gives no sign of life: newer orders may be missing");
 	if (degraded & 1u << DEGRADED_SPEED_STALE)
-		caveat_add(&caveat, "the provisional part is %s old: the speed view cannot be asked or is being rebuilt",
+		caveat_add(&caveat,
+			"the provisional part is %s old: the speed view cannot be asked or is being rebuilt",
 			age_words(snapshot->stale_ms, age));
 	if (degraded & 1u << DEGRADED_SPEED_UNAVAILABLE)
 		caveat_add(&caveat, "the speed view cannot be asked: %s",
-			snapshot->picture->batch->publication ? "orders since the last batch run are missing" :
-								"all orders are missing, for no batch run has confirmed any yet");
+			snapshot->picture->batch->publication
+				? "orders since the last batch run are missing"
+				: "all orders are missing, for no batch run has confirmed any yet");
 	if (degraded & 1u << DEGRADED_BATCH_UNAVAILABLE)
-		caveat_add(&caveat, "the batch view cannot be asked: a newer batch run may have corrected these numbers");
+		caveat_add(&caveat,
+			"the batch view cannot be asked: a newer batch run may have corrected these numbers");
 	if (degraded & 1u << DEGRADED_REBUILDING)
-		caveat_add(&caveat, "the speed view is being rebuilt: orders at the offsets in 'missing' are not included yet");
+		caveat_add(&caveat, "the speed view is being rebuilt: orders at the offsets in 'missing' are "
+				    "not included yet");
 	if (degraded & 1u << DEGRADED_LOST_EVENTS)
-		caveat_add(&caveat, "the log dropped events before they were read: those at the offsets in 'missing'");
+		caveat_add(&caveat,
+			"the log dropped events before they were read: those at the offsets in 'missing'");
 	if (degraded & 1u << DEGRADED_TRUNCATED_HISTORY)
 		caveat_add(&caveat, "the log's oldest events were gone before a batch run could read them");
 	return caveat.len > 0;

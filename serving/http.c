@@ -11,7 +11,7 @@ static bool text_is(struct text text, const char *word)
 static bool is_token_char(unsigned char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-		(c && strchr("!#$%&'*+-.^_`|~", c));
+	       (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static bool is_token(struct text text)
@@ -79,7 +79,7 @@ static bool strip_absolute(struct text *target)
 	for (size_t i = 0; i < ARRAY_SIZE(schemes); i++) {
 		size_t len = strlen(schemes[i]), host = len;
 
-		if (target->len <= len || strncasecmp(target->at, schemes[i], len))
+		if (target->len <= len || strncasecmp(target->at, schemes[i], len) != 0)
 			continue;
 		while (host < target->len && target->at[host] != '/' && target->at[host] != '?')
 			host++;
@@ -92,17 +92,20 @@ static bool strip_absolute(struct text *target)
 	return false;
 }
 
-static enum http_result parse_target(struct text target, struct http_request *request, struct http_refusal *refusal)
+static enum http_result parse_target(
+	struct text target, struct http_request *request, struct http_refusal *refusal)
 {
 	const char *mark;
 
 	if (!target_is_sound(target))
-		return refuse(refusal, 400, "the request target holds a forbidden character or a broken percent escape");
+		return refuse(refusal, 400,
+			"the request target holds a forbidden character or a broken percent escape");
 	if (text_is(target, "*")) {
 		request->asterisk = true;
 		request->path = target;
-		return request->method == HTTP_OPTIONS ? HTTP_DONE :
-							 refuse(refusal, 400, "the target '*' is for OPTIONS only");
+		return request->method == HTTP_OPTIONS
+			       ? HTTP_DONE
+			       : refuse(refusal, 400, "the target '*' is for OPTIONS only");
 	}
 	if (target.at[0] != '/' && !strip_absolute(&target))
 		return refuse(refusal, 400, "the request target must begin with '/' or be an http URI");
@@ -115,7 +118,8 @@ static enum http_result parse_target(struct text target, struct http_request *re
 	return HTTP_DONE;
 }
 
-static enum http_result parse_line(struct text line, struct http_request *request, struct http_refusal *refusal)
+static enum http_result parse_line(
+	struct text line, struct http_request *request, struct http_refusal *refusal)
 {
 	static const char *const known[] = { "POST", "PUT", "DELETE", "PATCH", "CONNECT", "TRACE" };
 	struct text part[3], version;
@@ -124,8 +128,8 @@ static enum http_result parse_line(struct text line, struct http_request *reques
 	if (!split_line(line, part))
 		return refuse(refusal, 400, "the request line is not 'METHOD TARGET HTTP/1.1'");
 	version = part[2];
-	if (version.len != 8 || memcmp(version.at, "HTTP/", 5) || version.at[6] != '.' || version.at[5] < '0' ||
-		version.at[5] > '9' || version.at[7] < '0' || version.at[7] > '9')
+	if (version.len != 8 || memcmp(version.at, "HTTP/", 5) != 0 || version.at[6] != '.' ||
+		version.at[5] < '0' || version.at[5] > '9' || version.at[7] < '0' || version.at[7] > '9')
 		return refuse(refusal, 400, "the request line does not end with an HTTP version");
 	if (version.at[5] != '1')
 		return refuse(refusal, 505, "only HTTP/1.1 and HTTP/1.0 are spoken here");
@@ -133,7 +137,8 @@ static enum http_result parse_line(struct text line, struct http_request *reques
 	if (!is_token(part[0]))
 		return refuse(refusal, 400, "the method is no token");
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-		other = other || (part[0].len == strlen(known[i]) && !memcmp(part[0].at, known[i], part[0].len));
+		other = other ||
+			(part[0].len == strlen(known[i]) && !memcmp(part[0].at, known[i], part[0].len));
 	if (part[0].len == 3 && !memcmp(part[0].at, "GET", 3))
 		request->method = HTTP_GET;
 	else if (part[0].len == 4 && !memcmp(part[0].at, "HEAD", 4))
@@ -180,7 +185,8 @@ static bool next_element(struct text *list, struct text *ret_element)
 		list->len -= comma ? len + 1 : len;
 		while (element.len && (element.at[0] == ' ' || element.at[0] == '\t'))
 			element.at++, element.len--;
-		while (element.len && (element.at[element.len - 1] == ' ' || element.at[element.len - 1] == '\t'))
+		while (element.len &&
+			(element.at[element.len - 1] == ' ' || element.at[element.len - 1] == '\t'))
 			element.len--;
 		*ret_element = element;
 		if (element.len)
@@ -226,8 +232,8 @@ static enum http_result take_field(struct text name, struct text value, struct h
 	return HTTP_DONE;
 }
 
-static enum http_result parse_field(struct text line, struct http_request *request, struct framing *framing,
-	struct http_refusal *refusal)
+static enum http_result parse_field(
+	struct text line, struct http_request *request, struct framing *framing, struct http_refusal *refusal)
 {
 	const char *colon = memchr(line.at, ':', line.len);
 	struct text name, value;
@@ -253,8 +259,8 @@ static enum http_result parse_field(struct text line, struct http_request *reque
 	return take_field(name, value, request, framing, refusal);
 }
 
-static enum http_result check_framing(const struct framing *framing, struct http_request *request,
-	struct http_refusal *refusal)
+static enum http_result check_framing(
+	const struct framing *framing, struct http_request *request, struct http_refusal *refusal)
 {
 	if (framing->n_host > 1 || (!framing->n_host && !request->http10))
 		return refuse(refusal, 400, "a request needs exactly one Host field");
@@ -272,8 +278,8 @@ static enum http_result check_framing(const struct framing *framing, struct http
 }
 
 /* head: from the first byte of the request line to the end of the empty line; every line ends with CR LF. */
-static enum http_result parse_head(const char *head, const char *end, struct http_request *request,
-	struct http_refusal *refusal)
+static enum http_result parse_head(
+	const char *head, const char *end, struct http_request *request, struct http_refusal *refusal)
 {
 	struct framing framing = { 0 };
 	unsigned n = 0;
@@ -286,7 +292,8 @@ static enum http_result parse_head(const char *head, const char *end, struct htt
 
 		if (n > HTTP_FIELDS_MAX)
 			return refuse(refusal, 431, "there are too many header fields");
-		result = n ? parse_field(line, request, &framing, refusal) : parse_line(line, request, refusal);
+		result = n ? parse_field(line, request, &framing, refusal)
+			   : parse_line(line, request, refusal);
 		if (result != HTTP_DONE)
 			return result;
 		at = stop + 2;
@@ -294,8 +301,8 @@ static enum http_result parse_head(const char *head, const char *end, struct htt
 	return check_framing(&framing, request, refusal);
 }
 
-enum http_result http_parse(struct http_parser *parser, const char *buf, size_t len, struct http_request *ret_request,
-	size_t *ret_consumed, struct http_refusal *ret_refusal)
+enum http_result http_parse(struct http_parser *parser, const char *buf, size_t len,
+	struct http_request *ret_request, size_t *ret_consumed, struct http_refusal *ret_refusal)
 {
 	size_t skip = 0;
 
@@ -310,7 +317,8 @@ enum http_result http_parse(struct http_parser *parser, const char *buf, size_t 
 		if (!c)
 			return refuse(ret_refusal, 400, "the head of the request holds a NUL");
 		if (after_cr != (c == '\n'))
-			return refuse(ret_refusal, 400, "lines must end with CR LF, and hold neither of them alone");
+			return refuse(ret_refusal, 400,
+				"lines must end with CR LF, and hold neither of them alone");
 		if (!parser->in_fields && parser->at - skip >= HTTP_LINE_MAX)
 			return refuse(ret_refusal, 414, "the request line is too long");
 		if (parser->at - skip >= HTTP_HEAD_MAX)
@@ -337,8 +345,12 @@ int http_decode(struct text text, bool plus_is_blank, char *buf, size_t size)
 		unsigned char c = (unsigned char)text.at[i];
 
 		if (c == '%') {
-			c = (unsigned char)(hex_digit((unsigned char)text.at[i + 1]) << 4 |
-				hex_digit((unsigned char)text.at[i + 2]));
+			int high = i + 2 < text.len ? hex_digit((unsigned char)text.at[i + 1]) : -1;
+			int low = i + 2 < text.len ? hex_digit((unsigned char)text.at[i + 2]) : -1;
+
+			if (high < 0 || low < 0)
+				return -1;
+			c = (unsigned char)(high * 16 + low);
 			i += 2;
 		} else if (c == '+' && plus_is_blank) {
 			c = ' ';
@@ -359,7 +371,8 @@ bool http_none_match(const struct http_request *request, const char *etag)
 		struct text list = request->if_none_match[i];
 
 		while (next_element(&list, &element)) {
-			if (element.len > 2 && !memcmp(element.at, "W/", 2)) /* weak comparison (RFC 9110, 13.1.2) */
+			if (element.len > 2 &&
+				!memcmp(element.at, "W/", 2)) /* weak comparison (RFC 9110, 13.1.2) */
 				element.at += 2, element.len -= 2;
 			if ((element.len == 1 && element.at[0] == '*') ||
 				(element.len == strlen(etag) && !memcmp(element.at, etag, element.len)))

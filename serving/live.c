@@ -21,8 +21,9 @@ static enum live_speed live_speed(const struct live *live, int64_t now)
 	int64_t max_age = live->config->max_speed_age_ms;
 
 	if (!speedview->ever)
-		return speedview_is_away(speedview) || now - live->started_ms > LIVE_START_MS ? LIVE_SPEED_AWAY :
-											       LIVE_SPEED_WAIT;
+		return speedview_is_away(speedview) || now - live->started_ms > LIVE_START_MS
+			       ? LIVE_SPEED_AWAY
+			       : LIVE_SPEED_WAIT;
 	if (max_age < SNAPSHOT_STALE_MS)
 		max_age = SNAPSHOT_STALE_MS;
 	return now - speedview->last_ok_ms <= max_age ? LIVE_SPEED_USE : LIVE_SPEED_AWAY;
@@ -37,7 +38,8 @@ static void live_merge(struct live *live, int64_t now, bool use_speed)
 	if (use_speed && !speedview_is_exact(&live->speedview))
 		return;
 	picture = merge_picture(live->batchview.views, live->batchview.n_views, partitions,
-		use_speed ? live->speedview.n_copies : 0, use_speed, use_speed ? live->speedview.last_ok_ms : now);
+		use_speed ? live->speedview.n_copies : 0, use_speed,
+		use_speed ? live->speedview.last_ok_ms : now);
 	if (!picture) {
 		log_error("the sums of batch and speed view do not fit 64 bits; keeping the last answer");
 		return;
@@ -90,7 +92,8 @@ static void live_on_timer(uv_timer_t *timer)
 {
 	struct live *live = timer->data;
 
-	if (!live->snapshot || (int64_t)uv_now(timer->loop) - live->rendered_ms >= LIVE_RENDER_MS - LIVE_TICK_MS)
+	if (!live->snapshot ||
+		(int64_t)uv_now(timer->loop) - live->rendered_ms >= LIVE_RENDER_MS - LIVE_TICK_MS)
 		live_refresh(live);
 }
 
@@ -130,7 +133,10 @@ void live_explain(const struct live *live, struct problem *problem)
 {
 	if (!live->batchview.n_views)
 		problem_set(problem, 503, "the batch view has not been loaded yet: %s",
-			live->batchview.complained || pg_link_is_away(live->batchview.link) ? "Postgres cannot be asked, or not for this; see the log" : "starting");
+			live->batchview.complained || pg_link_is_away(live->batchview.link)
+				? "Postgres cannot be asked, or not for this; see the log"
+				: "starting");
 	else
-		problem_set(problem, 503, "the speed view is being read for the first time; try again in a second");
+		problem_set(problem, 503,
+			"the speed view is being read for the first time; try again in a second");
 }

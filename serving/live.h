@@ -1,5 +1,5 @@
-/* The answer of the moment: both views, merged anew whenever one of them has changed and at least once a second, off the path
- * of requests. One thread: the loop's. */
+/* The answer of the moment: both views, merged anew whenever one of them has changed and at least once a
+ * second, off the path of requests. One thread: the loop's. */
 #ifndef SERVING_LIVE_H
 #define SERVING_LIVE_H
 
@@ -8,10 +8,10 @@
 #include "serving/speedview.h"
 
 enum {
-	LIVE_RENDER_MS = 1000,     /* at least so often */
+	LIVE_RENDER_MS = 1000, /* at least so often */
 	LIVE_TICK_MS = 100,
 	LIVE_BATCH_AWAY_MS = 3000, /* a batch view that was not confirmed for so long is called unavailable */
-	LIVE_START_MS = 3000,      /* how long the first answer waits for the speed view */
+	LIVE_START_MS = 3000, /* how long the first answer waits for the speed view */
 };
 
 struct live {
@@ -20,7 +20,7 @@ struct live {
 	struct batchview batchview;
 	struct speedview speedview;
 	struct merge_memory memory;
-	struct snapshot *snapshot;   /* one reference; NULL: no answer yet */
+	struct snapshot *snapshot; /* one reference; NULL: no answer yet */
 	uv_timer_t timer;
 	int64_t started_ms, rendered_ms; /* loop's clock */
 	uint64_t n_rendered;

@@ -12,7 +12,7 @@ struct app {
 	struct config config;
 	uv_loop_t loop;
 	uv_signal_t signals[2];
-	uv_timer_t draining;   /* looks whether the last request has been answered */
+	uv_timer_t draining; /* looks whether the last request has been answered */
 	struct live live;
 	struct products products;
 	struct server server;
@@ -94,7 +94,8 @@ int main(int argc, char **argv)
 {
 	static struct app app;
 	struct err err = { 0 };
-	int asked = config_load(&app.config, CONFIG_SERVING, "lambda-serving", "[SETTING]...", argc, argv, &err);
+	int asked =
+		config_load(&app.config, CONFIG_SERVING, "lambda-serving", "[SETTING]...", argc, argv, &err);
 
 	if (!asked) {
 		config_log(&app.config);

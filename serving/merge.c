@@ -17,8 +17,8 @@ static int join_generations(const struct speed_partition *partition, int64_t run
 	return handover_join(ranges, partition->n_gens, run, cut);
 }
 
-/* A partition that the run did not know was added since, or nothing is published at all: its cut is the log's first offset,
- * which is where the run's generation starts. -1: not known. */
+/* A partition that the run did not know was added since, or nothing is published at all: its cut is the log's
+ * first offset, which is where the run's generation starts. -1: not known. */
 static int64_t first_offset(const struct speed_partition *partition, int64_t run)
 {
 	for (size_t i = 0; i < partition->n_gens; i++)
@@ -27,7 +27,8 @@ static int64_t first_offset(const struct speed_partition *partition, int64_t run
 	return -1;
 }
 
-static struct merge_part merge_part(const struct batch_view *view, const struct speed_partition *partition, int number)
+static struct merge_part merge_part(
+	const struct batch_view *view, const struct speed_partition *partition, int number)
 {
 	struct merge_part part = { .join = MERGE_ABSENT, .speed_next = -1, .latest_event_ms = DATETIME_NONE };
 	bool known = number < view->n_cuts && view->cuts[number].next >= 0;
@@ -55,13 +56,14 @@ static struct merge_part merge_part(const struct batch_view *view, const struct 
 		if (partition->latest_event_ms != DATETIME_NONE)
 			part.latest_event_ms = partition->latest_event_ms;
 	} else {
-		part.join = known && open->next <= part.cut && open->run < view->run ? MERGE_AHEAD : MERGE_APART;
+		part.join =
+			known && open->next <= part.cut && open->run < view->run ? MERGE_AHEAD : MERGE_APART;
 	}
 	return part;
 }
 
-static bool merge_parts(const struct batch_view *view, const struct speed_partition *partitions, int n_partitions,
-	struct merge_part *parts, int n_parts)
+static bool merge_parts(const struct batch_view *view, const struct speed_partition *partitions,
+	int n_partitions, struct merge_part *parts, int n_parts)
 {
 	bool whole = true;
 
@@ -118,8 +120,8 @@ static int add_speed(struct picture *picture, const struct speed_partition *part
 	return 0;
 }
 
-struct picture *merge_picture(struct batch_view *const *views, size_t n_views, const struct speed_partition *partitions,
-	int n_partitions, bool use_speed, int64_t made_ms)
+struct picture *merge_picture(struct batch_view *const *views, size_t n_views,
+	const struct speed_partition *partitions, int n_partitions, bool use_speed, int64_t made_ms)
 {
 	struct picture *picture = xcalloc(1, sizeof(*picture));
 	size_t chosen = 0;
@@ -138,7 +140,8 @@ struct picture *merge_picture(struct batch_view *const *views, size_t n_views, c
 	if (!use_speed)
 		n_partitions = 0;
 	while (use_speed && chosen < n_views && !picture->whole)
-		picture->whole = merge_parts(views[chosen++], partitions, n_partitions, picture->parts, picture->n_parts);
+		picture->whole = merge_parts(
+			views[chosen++], partitions, n_partitions, picture->parts, picture->n_parts);
 	chosen = picture->whole ? chosen - 1 : 0;
 	if (!picture->whole)
 		(void)merge_parts(views[0], partitions, n_partitions, picture->parts, picture->n_parts);
@@ -191,10 +194,12 @@ static void remember(struct merge_memory *memory)
 			memory->known[i] = shown->parts[i].coverage;
 }
 
-struct picture *merge_show(struct merge_memory *memory, struct picture *candidate, int64_t now_ms, int64_t max_age_ms)
+struct picture *merge_show(
+	struct merge_memory *memory, struct picture *candidate, int64_t now_ms, int64_t max_age_ms)
 {
 	const struct picture *shown = memory->shown;
-	bool declared = shown && candidate->batch->rollback && candidate->batch->publication > shown->batch->publication;
+	bool declared = shown && candidate->batch->rollback &&
+			candidate->batch->publication > shown->batch->publication;
 
 	if (shown && candidate->speed && !declared && covers_less(candidate, shown) &&
 		now_ms - shown->made_ms < max_age_ms) {

@@ -7,7 +7,8 @@ static const int metrics_statuses[] = {
 #undef X
 };
 
-static const uint64_t metrics_bounds_us[METRICS_BUCKETS] = { 100, 250, 500, 1000, 2500, 5000, 10000, 50000, 250000, 1000000 };
+static const uint64_t metrics_bounds_us[METRICS_BUCKETS] = { 100, 250, 500, 1000, 2500, 5000, 10000, 50000,
+	250000, 1000000 };
 
 void metrics_count(struct metrics *metrics, enum question_route route, int status, uint64_t latency_us)
 {
@@ -49,7 +50,9 @@ static void put_requests(struct out *out, const struct metrics *metrics)
 	for (int r = 0; r < QUESTION_N_ROUTES; r++)
 		for (size_t i = 0; i < ARRAY_SIZE(metrics_statuses); i++)
 			if (metrics->requests[r][i])
-				out_raw(out, "lambda_serving_requests_total{route=\"%s\",code=\"%d\"} %" PRIu64 "\n",
+				out_raw(out,
+					"lambda_serving_requests_total{route=\"%s\",code=\"%d\"} %" PRIu64
+					"\n",
 					question_route_name((enum question_route)r), metrics_statuses[i],
 					metrics->requests[r][i]);
 	put_head(out, "lambda_serving_request_seconds", "histogram",
@@ -59,21 +62,25 @@ static void put_requests(struct out *out, const struct metrics *metrics)
 		out_raw(out, "lambda_serving_request_seconds_bucket{le=\"%g\"} %" PRIu64 "\n",
 			(double)metrics_bounds_us[i] / 1e6, sum);
 	}
-	out_raw(out, "lambda_serving_request_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n", metrics->latency_count);
+	out_raw(out, "lambda_serving_request_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\n",
+		metrics->latency_count);
 	out_raw(out, "lambda_serving_request_seconds_sum %.6f\n", (double)metrics->latency_sum_us / 1e6);
 	out_raw(out, "lambda_serving_request_seconds_count %" PRIu64 "\n", metrics->latency_count);
 }
 
 static void put_connections(struct out *out, const struct metrics *metrics)
 {
-	put_value(out, "lambda_serving_connections", "gauge", "Open connections.", (int64_t)metrics->connections);
+	put_value(out, "lambda_serving_connections", "gauge", "Open connections.",
+		(int64_t)metrics->connections);
 	put_value(out, "lambda_serving_connections_accepted_total", "counter", "Connections accepted.",
 		(int64_t)metrics->connections_accepted);
-	put_value(out, "lambda_serving_connections_refused_total", "counter", "Connections closed at once, for the limit was reached.",
+	put_value(out, "lambda_serving_connections_refused_total", "counter",
+		"Connections closed at once, for the limit was reached.",
 		(int64_t)metrics->connections_refused);
-	put_value(out, "lambda_serving_connections_dropped_total", "counter", "Idle connections closed to make room.",
-		(int64_t)metrics->connections_dropped);
-	put_value(out, "lambda_serving_answer_bytes", "gauge", "Bytes of answers in memory.", (int64_t)body_bytes_alive());
+	put_value(out, "lambda_serving_connections_dropped_total", "counter",
+		"Idle connections closed to make room.", (int64_t)metrics->connections_dropped);
+	put_value(out, "lambda_serving_answer_bytes", "gauge", "Bytes of answers in memory.",
+		(int64_t)body_bytes_alive());
 }
 
 static void put_snapshot(struct out *out, const struct snapshot *snapshot, int64_t wall_ms)
@@ -83,19 +90,23 @@ static void put_snapshot(struct out *out, const struct snapshot *snapshot, int64
 	put_ms(out, "lambda_serving_snapshot_age_seconds", "Age of what is answered with.",
 		wall_ms > snapshot->as_of_ms ? wall_ms - snapshot->as_of_ms : 0);
 	put_ms(out, "lambda_serving_speed_age_seconds", "Age of the speed view in it.", snapshot->stale_ms);
-	put_value(out, "lambda_serving_publication", "gauge", "Publication in use; 0: none.", picture->batch->publication);
+	put_value(out, "lambda_serving_publication", "gauge", "Publication in use; 0: none.",
+		picture->batch->publication);
 	put_value(out, "lambda_serving_run", "gauge", "Batch run in use; 0: none.", picture->batch->run);
 	if (snapshot->lag_events >= 0) {
-		put_value(out, "lambda_serving_lag_events", "gauge", "Records that the speed layer has not counted yet.",
-			snapshot->lag_events);
+		put_value(out, "lambda_serving_lag_events", "gauge",
+			"Records that the speed layer has not counted yet.", snapshot->lag_events);
 		put_ms(out, "lambda_serving_lag_seconds", "Age of the oldest of them.", snapshot->lag_ms);
 	}
 	put_head(out, "lambda_serving_degraded", "gauge", "1 while answers carry the code.");
 	for (enum degraded d = 0; d < DEGRADED_N; d++)
-		out_raw(out, "lambda_serving_degraded{code=\"%s\"} %d\n", degraded_code(d), (int)(snapshot->degraded >> d & 1));
-	put_head(out, "lambda_serving_coverage_offset", "gauge", "All events below this offset are in the answers.");
+		out_raw(out, "lambda_serving_degraded{code=\"%s\"} %d\n", degraded_code(d),
+			(int)(snapshot->degraded >> d & 1));
+	put_head(out, "lambda_serving_coverage_offset", "gauge",
+		"All events below this offset are in the answers.");
 	for (int i = 0; i < picture->n_parts; i++)
-		out_raw(out, "lambda_serving_coverage_offset{partition=\"%d\"} %" PRId64 "\n", i, picture->parts[i].coverage);
+		out_raw(out, "lambda_serving_coverage_offset{partition=\"%d\"} %" PRId64 "\n", i,
+			picture->parts[i].coverage);
 }
 
 struct body *metrics_body(const struct metrics *metrics, const struct live *live)
@@ -105,11 +116,14 @@ struct body *metrics_body(const struct metrics *metrics, const struct live *live
 	out_init(&out, 4 << 20);
 	put_requests(&out, metrics);
 	put_connections(&out, metrics);
-	put_value(&out, "lambda_serving_renders_total", "counter", "Snapshots made.", (int64_t)live->n_rendered);
-	put_value(&out, "lambda_serving_ready", "gauge", "1 when there is something to answer with.", live->snapshot != NULL);
+	put_value(&out, "lambda_serving_renders_total", "counter", "Snapshots made.",
+		(int64_t)live->n_rendered);
+	put_value(&out, "lambda_serving_ready", "gauge", "1 when there is something to answer with.",
+		live->snapshot != NULL);
 	if (live->snapshot)
 		put_snapshot(&out, live->snapshot, live_wall_ms());
-	put_ms(&out, "process_start_time_seconds", "Start of the process, seconds since 1970.", metrics->started_ms);
+	put_ms(&out, "process_start_time_seconds", "Start of the process, seconds since 1970.",
+		metrics->started_ms);
 	put_head(&out, "lambda_serving_info", "gauge", "Version of the program.");
 	out_raw(&out, "lambda_serving_info{version=\"%s\"} 1\n", LAMBDA_VERSION);
 	return body_of_out(&out);

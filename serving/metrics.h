@@ -15,7 +15,8 @@ struct metrics {
 	uint64_t requests[QUESTION_N_ROUTES][METRICS_STATUSES_MAX];
 	uint64_t latency_buckets[METRICS_BUCKETS]; /* not cumulative; slower ones are only in the count */
 	uint64_t latency_count, latency_sum_us;
-	uint64_t connections_accepted, connections_refused, connections_dropped; /* dropped: idle, to make room */
+	uint64_t connections_accepted, connections_refused,
+		connections_dropped; /* dropped: idle, to make room */
 	size_t connections;
 };
 

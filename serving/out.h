@@ -1,5 +1,5 @@
-/* Writes JSON into a growing buffer that has a limit: what a client can size is bounded. Commas come by themselves.
- * Once the limit is reached everything is ignored and body_of_out() returns NULL. One thread. */
+/* Writes JSON into a growing buffer that has a limit: what a client can size is bounded. Commas come by
+ * themselves. Once the limit is reached everything is ignored and body_of_out() returns NULL. One thread. */
 #ifndef SERVING_OUT_H
 #define SERVING_OUT_H
 
@@ -14,10 +14,12 @@ struct out {
 void out_init(struct out *out, size_t max_bytes);
 void out_release(struct out *out);
 
-/* In an object `key` names the value; in an array, and for the whole text, it is NULL. Keys are plain ASCII. */
+/* In an object `key` names the value; in an array, and for the whole text, it is NULL. Keys are plain ASCII.
+ */
 void out_open(struct out *out, const char *key, char bracket); /* '{' or '[' */
-void out_close(struct out *out, char bracket);                /* '}' or ']' */
-void out_text(struct out *out, const char *key, struct text value); /* bytes that are no UTF-8 become U+FFFD */
+void out_close(struct out *out, char bracket); /* '}' or ']' */
+void out_text(
+	struct out *out, const char *key, struct text value); /* bytes that are no UTF-8 become U+FFFD */
 void out_string(struct out *out, const char *key, const char *value); /* NULL becomes null */
 void out_int(struct out *out, const char *key, int64_t value);
 void out_bool(struct out *out, const char *key, bool value);

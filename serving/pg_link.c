@@ -7,7 +7,7 @@
 enum { PG_LINK_PAUSE_MIN_MS = 100, PG_LINK_PAUSE_MAX_MS = 2000, PG_LINK_TICK_MS = 50 };
 
 enum pg_link_state {
-	PG_LINK_PAUSING,    /* until deadline_ms, then the next attempt */
+	PG_LINK_PAUSING, /* until deadline_ms, then the next attempt */
 	PG_LINK_CONNECTING,
 	PG_LINK_UP,
 };
@@ -15,17 +15,17 @@ enum pg_link_state {
 struct pg_link {
 	uv_loop_t *loop;
 	const char *uri, *role; /* borrowed */
-	char *where;            /* "HOST:PORT", for the log */
+	char *where; /* "HOST:PORT", for the log */
 	struct pg_link_events events;
 	uv_timer_t timer;
-	uv_poll_t *poll;        /* of socket; owned, freed when closed; NULL: none */
+	uv_poll_t *poll; /* of socket; owned, freed when closed; NULL: none */
 	int socket;
 	PGconn *conn;
-	PGresult *result;       /* of the call under way; owned */
-	struct err lost;        /* the connection has failed, which the timer will tell */
+	PGresult *result; /* of the call under way; owned */
+	struct err lost; /* the connection has failed, which the timer will tell */
 	enum pg_link_state state;
-	bool away, running;     /* running: the first call is under way */
-	bool quiet;             /* a second connection to the same server does not log */
+	bool away, running; /* running: the first call is under way */
+	bool quiet; /* a second connection to the same server does not log */
 	unsigned refs;
 	uint64_t pause_ms, deadline_ms;
 	struct pg_link_call *calls, **calls_end;
@@ -58,8 +58,8 @@ static void pg_link_drop_poll(struct pg_link *link)
 	link->poll = NULL;
 }
 
-/* Watches the connection's socket. While connecting, libpq may have closed one and opened another with the same number:
- * stopping first makes libuv register it anew. */
+/* Watches the connection's socket. While connecting, libpq may have closed one and opened another with the
+ * same number: stopping first makes libuv register it anew. */
 static int pg_link_watch(struct pg_link *link, int events, struct err *err)
 {
 	int socket = PQsocket(link->conn), status;
@@ -74,7 +74,8 @@ static int pg_link_watch(struct pg_link *link, int events, struct err *err)
 		if (status) {
 			free(link->poll);
 			link->poll = NULL;
-			return err_set(err, ERR_DATABASE, "cannot watch its socket: '%s'", uv_strerror(status));
+			return err_set(
+				err, ERR_DATABASE, "cannot watch its socket: '%s'", uv_strerror(status));
 		}
 		link->refs++;
 	} else if (link->state == PG_LINK_CONNECTING) {
@@ -113,12 +114,14 @@ static void pg_link_shut(struct pg_link *link)
 static void pg_link_fail(struct pg_link *link, const struct err *err)
 {
 	if (!link->away && !link->quiet)
-		log_warn("postgres at %s cannot be asked for the %s, retrying: %s", link->where, link->role, err->msg);
+		log_warn("postgres at %s cannot be asked for the %s, retrying: %s", link->where, link->role,
+			err->msg);
 	link->away = true;
 	pg_link_shut(link);
 	link->state = PG_LINK_PAUSING;
 	link->deadline_ms = uv_now(link->loop) + link->pause_ms;
-	link->pause_ms = link->pause_ms * 2 < PG_LINK_PAUSE_MAX_MS ? link->pause_ms * 2 : PG_LINK_PAUSE_MAX_MS;
+	link->pause_ms =
+		link->pause_ms * 2 < PG_LINK_PAUSE_MAX_MS ? link->pause_ms * 2 : PG_LINK_PAUSE_MAX_MS;
 	pg_link_end_calls(link, err);
 }
 
@@ -302,7 +305,7 @@ static void pg_link_on_timer(uv_timer_t *timer)
 		err = link->lost;
 		pg_link_fail(link, &err);
 	} else if ((link->state == PG_LINK_CONNECTING && now >= link->deadline_ms) ||
-		(link->running && link->calls && now >= link->calls->deadline_ms)) {
+		   (link->running && link->calls && now >= link->calls->deadline_ms)) {
 		err_set(&err, ERR_DATABASE, "no answer within %d ms", PG_LINK_TIMEOUT_MS);
 		pg_link_fail(link, &err);
 	}
@@ -323,8 +326,10 @@ static int pg_link_where(const char *uri, char **ret_where, struct err *err)
 	if (message)
 		PQfreemem(message); /* it quotes the URI with its password */
 	if (!options)
-		return err_set(err, ERR_USAGE, "the postgres setting is no libpq URI; "
-			"hint: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters as %%XX");
+		return err_set(err, ERR_USAGE,
+			"the postgres setting is no libpq URI; "
+			"hint: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters as "
+			"%%XX");
 	for (const PQconninfoOption *option = options; option->keyword; option++) {
 		if (!strcmp(option->keyword, "host") || (!strcmp(option->keyword, "hostaddr") && option->val))
 			host = option->val ? option->val : host;
@@ -381,7 +386,8 @@ int pg_link_send(struct pg_link *link, struct pg_link_call *call, struct err *er
 	*link->calls_end = call;
 	link->calls_end = &call->next;
 	if (!link->lost.code)
-		(void)pg_link_next(link, &link->lost); /* a failure is told by the timer, not before we return */
+		(void)pg_link_next(
+			link, &link->lost); /* a failure is told by the timer, not before we return */
 	return 0;
 }
 

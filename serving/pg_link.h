@@ -1,10 +1,11 @@
 /* One asynchronous connection to Postgres that keeps itself up: libpq without blocking, on libuv.
  *
  * Happy path: connect, then statements one after the other; notifications in between.
- * What can fail: connecting, or a connection that breaks or does not answer in time: the statement under way and those that
- * wait end with an error, and the connection is opened again after a pause (100 ms, doubling up to 2 s). A statement that
- * Postgres refuses ends with an error of its own. The first failure after a time of health is logged, and the recovery.
- * One thread: the loop's. (libpq resolves a host name itself, which can block the loop; give an address where that matters.) */
+ * What can fail: connecting, or a connection that breaks or does not answer in time: the statement under way
+ * and those that wait end with an error, and the connection is opened again after a pause (100 ms, doubling
+ * up to 2 s). A statement that Postgres refuses ends with an error of its own. The first failure after a time
+ * of health is logged, and the recovery. One thread: the loop's. (libpq resolves a host name itself, which
+ * can block the loop; give an address where that matters.) */
 #ifndef SERVING_PG_LINK_H
 #define SERVING_PG_LINK_H
 
@@ -19,15 +20,15 @@ enum { PG_LINK_PARAMS_MAX = 6, PG_LINK_TIMEOUT_MS = 5000 };
  * pg_link_send(). result is borrowed; NULL with *err when there is none. */
 struct pg_link_call {
 	void (*done)(struct pg_link_call *call, const PGresult *result, const struct err *err);
-	const char *sql;                            /* borrowed until done */
+	const char *sql; /* borrowed until done */
 	int n_params;
-	const char *params[PG_LINK_PARAMS_MAX];     /* text, or NULL; borrowed until done */
+	const char *params[PG_LINK_PARAMS_MAX]; /* text, or NULL; borrowed until done */
 	struct pg_link_call *next;
 	uint64_t deadline_ms;
 };
 
 struct pg_link_events {
-	void (*on_up)(void *data);     /* connected (again) */
+	void (*on_up)(void *data); /* connected (again) */
 	void (*on_notify)(void *data); /* some notification came */
 	void *data;
 };
@@ -36,8 +37,8 @@ struct pg_link;
 
 /* Begins to connect; uri is borrowed. ERR_USAGE for a malformed one. role: for application_name and the log.
  * events: NULL for a second connection to the same server, which then does not log either. */
-MUST_USE int pg_link_open(uv_loop_t *loop, const char *uri, const char *role, const struct pg_link_events *events,
-	struct pg_link **ret_link, struct err *err);
+MUST_USE int pg_link_open(uv_loop_t *loop, const char *uri, const char *role,
+	const struct pg_link_events *events, struct pg_link **ret_link, struct err *err);
 /* Statements under way and waiting end with ERR_STOPPED before this returns; the link frees itself. */
 void pg_link_close(struct pg_link *link);
 

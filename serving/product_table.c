@@ -49,10 +49,12 @@ int product_table_add_chunk(struct product_table *products, const struct redis_c
 		int currency;
 		char what;
 
-		if (!redis_chunk_field(chunk, i, &field, &value) && !redis_product_field(field, &what, &currency, &sku))
+		if (!redis_chunk_field(chunk, i, &field, &value) &&
+			!redis_product_field(field, &what, &currency, &sku))
 			row = product_table_put(products, currency, sku);
 		if (!row)
-			return err_set(err, ERR_DATA, "chunk 'p:%" PRId64 "' of the speed view holds a field that is none",
+			return err_set(err, ERR_DATA,
+				"chunk 'p:%" PRId64 "' of the speed view holds a field that is none",
 				chunk->number);
 		if (money_add(what == 'n' ? row->provisional_e4 : row->provisional_units, value,
 			    what == 'n' ? &row->provisional_e4 : &row->provisional_units))
@@ -79,7 +81,8 @@ static int compare_ranked(const void *a, const void *b)
 }
 
 /* False when the view has nothing of the row. -1 in *ret_failed when a sum does not fit. */
-static bool take_row(const struct product_row *row, const struct question *question, struct ranked *ret_ranked, int *ret_failed)
+static bool take_row(const struct product_row *row, const struct question *question,
+	struct ranked *ret_ranked, int *ret_failed)
 {
 	bool batch = question->view != QUESTION_SPEED && (row->confirmed_e4 || row->confirmed_units);
 	bool speed = question->view != QUESTION_BATCH && (row->provisional_e4 || row->provisional_units);
@@ -87,8 +90,10 @@ static bool take_row(const struct product_row *row, const struct question *quest
 	if ((question->currency >= 0 && question->currency != row->key.currency) || (!batch && !speed))
 		return false;
 	ret_ranked->row = row;
-	*ret_failed |= money_add(batch ? row->confirmed_e4 : 0, speed ? row->provisional_e4 : 0, &ret_ranked->net_e4);
-	*ret_failed |= money_add(batch ? row->confirmed_units : 0, speed ? row->provisional_units : 0, &ret_ranked->units);
+	*ret_failed |= money_add(
+		batch ? row->confirmed_e4 : 0, speed ? row->provisional_e4 : 0, &ret_ranked->net_e4);
+	*ret_failed |= money_add(
+		batch ? row->confirmed_units : 0, speed ? row->provisional_units : 0, &ret_ranked->units);
 	ret_ranked->by = question->by_units ? ret_ranked->units : ret_ranked->net_e4;
 	return true;
 }
@@ -120,7 +125,8 @@ static void put_product(struct out *out, const struct ranked *ranked, int rank, 
 	out_close(out, '}');
 }
 
-static void put_ranking(struct out *out, const struct ranked *ranked, size_t n, const struct question *question)
+static void put_ranking(
+	struct out *out, const struct ranked *ranked, size_t n, const struct question *question)
 {
 	int rank = 0;
 
@@ -161,6 +167,7 @@ struct body *product_table_render(const struct product_table *products, const st
 	out_close(&out, '}');
 	body = body_of_out(&out);
 	if (!body)
-		problem_set(problem, 400, "the answer would be too large; ask for fewer products or for one currency");
+		problem_set(problem, 400,
+			"the answer would be too large; ask for fewer products or for one currency");
 	return body;
 }

@@ -1,4 +1,5 @@
-/* Products of one business day: confirmed and provisional parts side by side, and the ranking. Pure; one thread. */
+/* Products of one business day: confirmed and provisional parts side by side, and the ranking. Pure; one
+ * thread. */
 #ifndef SERVING_PRODUCT_TABLE_H
 #define SERVING_PRODUCT_TABLE_H
 
@@ -28,9 +29,11 @@ void product_table_release(struct product_table *products);
 
 /* NULL when the sku is longer than any can be. */
 struct product_row *product_table_put(struct product_table *products, int currency, struct text sku);
-struct product_row *product_table_find(const struct product_table *products, int currency, struct text sku); /* or NULL */
+struct product_row *product_table_find(
+	const struct product_table *products, int currency, struct text sku); /* or NULL */
 /* Adds a chunk of the speed view (p:DAY). */
-MUST_USE int product_table_add_chunk(struct product_table *products, const struct redis_chunk *chunk, struct err *err);
+MUST_USE int product_table_add_chunk(
+	struct product_table *products, const struct redis_chunk *chunk, struct err *err);
 
 /* The answer to a question of route PRODUCTS; the caller owns one reference. NULL with a problem. */
 struct body *product_table_render(const struct product_table *products, const struct snapshot *snapshot,

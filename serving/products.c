@@ -9,7 +9,12 @@
 
 enum { PRODUCTS_ANSWERS = 8 };
 
-enum product_load_state { PRODUCT_LOAD_READING, PRODUCT_LOAD_PAUSING, PRODUCT_LOAD_NAMING, PRODUCT_LOAD_READY };
+enum product_load_state {
+	PRODUCT_LOAD_READING,
+	PRODUCT_LOAD_PAUSING,
+	PRODUCT_LOAD_NAMING,
+	PRODUCT_LOAD_READY
+};
 
 struct product_load {
 	struct products *products;
@@ -17,22 +22,23 @@ struct product_load {
 	int32_t day;
 	enum product_load_state state;
 	int tries;
-	size_t n_open;             /* replies owed to us */
+	size_t n_open; /* replies owed to us */
 	bool apart, speed_away;
-	struct problem problem;    /* status 0: none */
+	struct problem problem; /* status 0: none */
 	int64_t started_ms, ready_ms, retry_ms;
-	int64_t fresh_ms;          /* how long no newer one is wanted */
+	int64_t fresh_ms; /* how long no newer one is wanted */
 	struct product_table table;
 	struct pg_link_call call;
 	struct redis_link_call read;
-	int next_partition;        /* whose chunks are asked for */
+	int next_partition; /* whose chunks are asked for */
 	char run_text[24], day_text[16];
-	char *names;               /* owned; a Postgres array */
+	char *names; /* owned; a Postgres array */
 	struct products_waiter *waiters;
 	struct snapshot_answer answers[PRODUCTS_ANSWERS];
 };
 
-static void product_load_on_chunks(struct redis_link_call *call, const redisReply *reply, const struct err *failed);
+static void product_load_on_chunks(
+	struct redis_link_call *call, const redisReply *reply, const struct err *failed);
 
 static void product_load_forget(struct product_load *load)
 {
@@ -53,7 +59,8 @@ static void product_load_free(struct product_load *load)
 }
 
 /* Renders at most once per load and question. */
-static struct body *product_load_answer(struct product_load *load, const struct question *question, struct problem *problem)
+static struct body *product_load_answer(
+	struct product_load *load, const struct question *question, struct problem *problem)
 {
 	struct snapshot_answer *slot = NULL;
 
@@ -64,8 +71,9 @@ static struct body *product_load_answer(struct product_load *load, const struct 
 	for (size_t i = 0; i < PRODUCTS_ANSWERS; i++) {
 		const struct question *asked = &load->answers[i].question;
 
-		if (load->answers[i].body && asked->currency == question->currency && asked->view == question->view &&
-			asked->by_units == question->by_units && asked->limit == question->limit)
+		if (load->answers[i].body && asked->currency == question->currency &&
+			asked->view == question->view && asked->by_units == question->by_units &&
+			asked->limit == question->limit)
 			return body_ref(load->answers[i].body);
 		if (!slot && !load->answers[i].body)
 			slot = &load->answers[i];
@@ -87,7 +95,8 @@ static void product_load_finish(struct product_load *load)
 	load->fresh_ms = (load->ready_ms - load->started_ms) * PRODUCTS_SHARE;
 	if (load->fresh_ms < PRODUCTS_FRESH_MS)
 		load->fresh_ms = PRODUCTS_FRESH_MS;
-	if (!load->problem.status && load->speed_away) { /* the answer must not claim what the speed view would add */
+	if (!load->problem.status &&
+		load->speed_away) { /* the answer must not claim what the speed view would add */
 		struct snapshot *without = snapshot_without_speed(load->snapshot);
 
 		snapshot_unref(load->snapshot);
@@ -110,7 +119,8 @@ static void product_load_finish(struct product_load *load)
 
 static void product_load_on_names(struct pg_link_call *call, const PGresult *result, const struct err *err)
 {
-	struct product_load *load = (struct product_load *)((char *)call - offsetof(struct product_load, call));
+	struct product_load *load =
+		(struct product_load *)((char *)call - offsetof(struct product_load, call));
 
 	for (int i = 0; !err && i < PQntuples(result); i++) {
 		struct text sku = { PQgetvalue(result, i, 0), (size_t)PQgetlength(result, i, 0) };
@@ -125,7 +135,8 @@ static void product_load_on_names(struct pg_link_call *call, const PGresult *res
 	product_load_finish(load); /* without names if need be: they are a courtesy */
 }
 
-/* A Postgres array of the products without a name; NULL when all have one. At most 1,000: the rest stays without. */
+/* A Postgres array of the products without a name; NULL when all have one. At most 1,000: the rest stays
+ * without. */
 static char *product_load_unnamed(const struct product_load *load)
 {
 	struct out out;
@@ -188,15 +199,17 @@ static void product_load_on_reply(struct product_load *load)
 
 static void product_load_on_rows(struct pg_link_call *call, const PGresult *result, const struct err *err)
 {
-	struct product_load *load = (struct product_load *)((char *)call - offsetof(struct product_load, call));
+	struct product_load *load =
+		(struct product_load *)((char *)call - offsetof(struct product_load, call));
 
 	if (err)
 		problem_set(&load->problem, 503, "the batch view cannot be asked for products now");
 	for (int i = 0; !err && i < PQntuples(result); i++) {
 		const char *code = PQgetvalue(result, i, 0), *sku = PQgetvalue(result, i, 1);
 		int currency = currency_find((struct text){ code, strlen(code) });
-		struct product_row *row = currency < 0 ? NULL :
-			product_table_put(&load->table, currency, (struct text){ sku, strlen(sku) });
+		struct product_row *row = currency < 0 ? NULL
+						       : product_table_put(&load->table, currency,
+								 (struct text){ sku, strlen(sku) });
 
 		if (!row) {
 			problem_set(&load->problem, 500, "the batch view holds a product that is none");
@@ -211,7 +224,8 @@ static void product_load_on_rows(struct pg_link_call *call, const PGresult *resu
 }
 
 /* Adds a partition's chunks, if they belong to the same hand-over as the batch rows. */
-static int product_load_take(struct product_load *load, int partition, const redisReply *reply, struct err *err)
+static int product_load_take(
+	struct product_load *load, int partition, const redisReply *reply, struct err *err)
 {
 	const struct picture *picture = load->snapshot->picture;
 	struct redis_view view;
@@ -234,8 +248,8 @@ static int product_load_take(struct product_load *load, int partition, const red
 	return result;
 }
 
-/* Asks for the chunks of the next partition that has some: one after the other, for such a reply can keep Redis busy for
- * some ten milliseconds, and the others who use it should not have to wait for all of them. */
+/* Asks for the chunks of the next partition that has some: one after the other, for such a reply can keep
+ * Redis busy for some ten milliseconds, and the others who use it should not have to wait for all of them. */
 static void product_load_ask_speed(struct product_load *load)
 {
 	const struct config *config = load->products->live->config;
@@ -245,7 +259,8 @@ static void product_load_ask_speed(struct product_load *load)
 	char base[REDIS_BASE_MAX], kind[16];
 	struct err err = { 0 };
 
-	while (load->next_partition < picture->n_parts && picture->parts[load->next_partition].join != MERGE_JOINED)
+	while (load->next_partition < picture->n_parts &&
+		picture->parts[load->next_partition].join != MERGE_JOINED)
 		load->next_partition++;
 	if (load->next_partition == picture->n_parts || load->speed_away || load->apart || !picture->speed)
 		return;
@@ -259,9 +274,11 @@ static void product_load_ask_speed(struct product_load *load)
 		load->n_open++;
 }
 
-static void product_load_on_chunks(struct redis_link_call *call, const redisReply *reply, const struct err *failed)
+static void product_load_on_chunks(
+	struct redis_link_call *call, const redisReply *reply, const struct err *failed)
 {
-	struct product_load *load = (struct product_load *)((char *)call - offsetof(struct product_load, read));
+	struct product_load *load =
+		(struct product_load *)((char *)call - offsetof(struct product_load, read));
 	struct err err = { 0 };
 
 	if (failed) {
@@ -291,10 +308,13 @@ static int product_load_start(struct product_load *load)
 	snprintf(load->run_text, sizeof(load->run_text), "%" PRId64, load->snapshot->picture->batch->run);
 	snprintf(load->day_text, sizeof(load->day_text), "%" PRId32, load->day);
 	if (load->snapshot->picture->batch->publication) {
-		load->call = (struct pg_link_call){ .done = product_load_on_rows, .sql = sql_serving_products, .n_params = 2,
+		load->call = (struct pg_link_call){ .done = product_load_on_rows,
+			.sql = sql_serving_products,
+			.n_params = 2,
 			.params = { load->run_text, load->day_text } };
 		if (pg_link_send(load->products->link, &load->call, &err))
-			return problem_set(&load->problem, 503, "the batch view cannot be asked for products now");
+			return problem_set(
+				&load->problem, 503, "the batch view cannot be asked for products now");
 		load->n_open++;
 	}
 	load->next_partition = 0;
@@ -315,7 +335,8 @@ static void products_on_timer(uv_timer_t *timer)
 		if (load->state == PRODUCT_LOAD_PAUSING && now >= load->retry_ms) {
 			if (product_load_start(load) || !load->n_open)
 				product_load_finish(load);
-		} else if (load->state == PRODUCT_LOAD_READY && now - load->ready_ms >= load->fresh_ms + PRODUCTS_STALE_MS) {
+		} else if (load->state == PRODUCT_LOAD_READY &&
+			   now - load->ready_ms >= load->fresh_ms + PRODUCTS_STALE_MS) {
 			product_load_free(load);
 			products->kept[i] = NULL;
 		}
@@ -331,7 +352,8 @@ static struct product_load *products_find(const struct products *products, int32
 		struct product_load *load = products->kept[i];
 
 		if (load && load->day == day && (load->state == PRODUCT_LOAD_READY) == ready &&
-			(!ready || load->snapshot->picture->batch == products->live->snapshot->picture->batch) &&
+			(!ready ||
+				load->snapshot->picture->batch == products->live->snapshot->picture->batch) &&
 			(!found || found->started_ms < load->started_ms))
 			found = load;
 	}
@@ -369,8 +391,8 @@ static struct product_load *products_load(struct products *products, int32_t day
 	return load;
 }
 
-struct body *products_ask(struct products *products, struct products_waiter *waiter, bool *ret_waits,
-	struct problem *problem)
+struct body *products_ask(
+	struct products *products, struct products_waiter *waiter, bool *ret_waits, struct problem *problem)
 {
 	struct question *question = &waiter->question;
 	struct product_load *ready, *load;
@@ -396,7 +418,8 @@ struct body *products_ask(struct products *products, struct products_waiter *wai
 	if (usable)
 		return body;
 	if (!load) {
-		problem_set(problem, 503, "too many days are asked for products at a time; try again in a second");
+		problem_set(problem, 503,
+			"too many days are asked for products at a time; try again in a second");
 		return NULL;
 	}
 	if (load->state == PRODUCT_LOAD_READY)

@@ -1,10 +1,12 @@
-/* Top products: the products of one business day, batch rows and the speed layer's chunks, read when asked for. One load
- * serves all who ask meanwhile. What was loaded is fresh for a second, or for ten times as long as loading took, so that asking
- * for products takes a tenth of Redis' time at most; for PRODUCTS_STALE_MS more it still answers while a newer one is loaded.
+/* Top products: the products of one business day, batch rows and the speed layer's chunks, read when asked
+ * for. One load serves all who ask meanwhile. What was loaded is fresh for a second, or for ten times as long
+ * as loading took, so that asking for products takes a tenth of Redis' time at most; for PRODUCTS_STALE_MS
+ * more it still answers while a newer one is loaded.
  *
- * Happy path: the run's products of the day from Postgres and, next to it, the day's chunks of the used generations from
- * Redis; each reply's own state must join the run. What can fail:
- * - a state that does not join: all over again with the newest snapshot, three times, then as if Redis were away;
+ * Happy path: the run's products of the day from Postgres and, next to it, the day's chunks of the used
+ * generations from Redis; each reply's own state must join the run. What can fail:
+ * - a state that does not join: all over again with the newest snapshot, three times, then as if Redis were
+ * away;
  * - Redis away: the batch part alone, marked speed_unavailable;
  * - Postgres away: a problem with status 503. One thread: the loop's. */
 #ifndef SERVING_PRODUCTS_H
@@ -12,11 +14,17 @@
 
 #include "serving/live.h"
 
-enum { PRODUCTS_KEPT = 16, PRODUCTS_FRESH_MS = 1000, PRODUCTS_STALE_MS = 2000, PRODUCTS_SHARE = 10, PRODUCTS_TRIES = 3,
-	PRODUCTS_RETRY_MS = 60 };
+enum {
+	PRODUCTS_KEPT = 16,
+	PRODUCTS_FRESH_MS = 1000,
+	PRODUCTS_STALE_MS = 2000,
+	PRODUCTS_SHARE = 10,
+	PRODUCTS_TRIES = 3,
+	PRODUCTS_RETRY_MS = 60
+};
 
-/* Embedded in the caller's object, which lives until `done` was called: exactly once, later than products_ask().
- * body: the waiter's reference, or NULL with a problem. */
+/* Embedded in the caller's object, which lives until `done` was called: exactly once, later than
+ * products_ask(). body: the waiter's reference, or NULL with a problem. */
 struct products_waiter {
 	void (*done)(struct products_waiter *waiter, struct body *body, const struct problem *problem);
 	struct question question;
@@ -26,9 +34,9 @@ struct products_waiter {
 struct product_load;
 
 struct products {
-	struct live *live;        /* borrowed */
+	struct live *live; /* borrowed */
 	struct pg_link *link;
-	uv_timer_t timer;         /* of tries that wait */
+	uv_timer_t timer; /* of tries that wait */
 	struct product_load *kept[PRODUCTS_KEPT]; /* under way, or done and kept */
 };
 
@@ -36,9 +44,9 @@ MUST_USE int products_open(struct products *products, uv_loop_t *loop, struct li
 /* The struct must live until the loop has closed its handles. */
 void products_close(struct products *products);
 
-/* Returns a body (the caller's reference) when one is at hand; NULL and *ret_waits true when waiter->done will be called;
- * NULL and false with a problem. waiter->question: route PRODUCTS. */
-struct body *products_ask(struct products *products, struct products_waiter *waiter, bool *ret_waits,
-	struct problem *problem);
+/* Returns a body (the caller's reference) when one is at hand; NULL and *ret_waits true when waiter->done
+ * will be called; NULL and false with a problem. waiter->question: route PRODUCTS. */
+struct body *products_ask(
+	struct products *products, struct products_waiter *waiter, bool *ret_waits, struct problem *problem);
 
 #endif

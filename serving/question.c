@@ -6,8 +6,8 @@
 
 enum parameter { P_DATE, P_FROM, P_TO, P_STEP, P_CURRENCY, P_VIEW, P_BY, P_LIMIT, N_PARAMETERS };
 
-static const char *const parameter_names[N_PARAMETERS] = { "date", "from", "to", "step", "currency", "view", "by",
-	"limit" };
+static const char *const parameter_names[N_PARAMETERS] = { "date", "from", "to", "step", "currency", "view",
+	"by", "limit" };
 
 static const unsigned route_parameters[QUESTION_N_ROUTES] = {
 	[QUESTION_DAY] = 1u << P_CURRENCY | 1u << P_VIEW,
@@ -30,8 +30,8 @@ static int parse_date(const char *name, const char *value, int32_t *ret_day, str
 {
 	if (!date_parse((struct text){ value, strlen(value) }, ret_day))
 		return 0;
-	return problem_set(problem, 400, "%s: '%.40s' is no date; expected YYYY-MM-DD, from 1980-01-01 to 2199-12-31", name,
-		value);
+	return problem_set(problem, 400,
+		"%s: '%.40s' is no date; expected YYYY-MM-DD, from 1980-01-01 to 2199-12-31", name, value);
 }
 
 /* For a wrong value: which words are allowed. */
@@ -44,8 +44,9 @@ static int parse_word(const char *name, const char *value, const char *const *wo
 			return 0;
 		}
 	}
-	return problem_set(problem, 400, "%s: '%.40s' is not known; expected %s%s%s%s%s", name, value, words[0],
-		n > 1 ? n > 2 ? ", " : " or " : "", n > 1 ? words[1] : "", n > 2 ? " or " : "", n > 2 ? words[2] : "");
+	return problem_set(problem, 400, "%s: '%.40s' is not known; expected %s%s%s%s%s", name, value,
+		words[0], n > 1 ? n > 2 ? ", " : " or " : "", n > 1 ? words[1] : "", n > 2 ? " or " : "",
+		n > 2 ? words[2] : "");
 }
 
 static int parse_limit(const char *value, int *ret_limit, struct problem *problem)
@@ -66,7 +67,8 @@ static int parse_limit(const char *value, int *ret_limit, struct problem *proble
 	return 0;
 }
 
-static int take_parameter(struct question *question, enum parameter which, const char *value, struct problem *problem)
+static int take_parameter(
+	struct question *question, enum parameter which, const char *value, struct problem *problem)
 {
 	static const char *const views[] = { "merged", "batch", "speed" };
 	static const char *const bys[] = { "net", "units" };
@@ -90,7 +92,8 @@ static int take_parameter(struct question *question, enum parameter which, const
 		question->currency = currency_find((struct text){ value, strlen(value) });
 		if (question->currency < 0)
 			return problem_set(problem, 400,
-				"currency: '%.40s' is not a currency; expected an ISO 4217 code such as GBP", value);
+				"currency: '%.40s' is not a currency; expected an ISO 4217 code such as GBP",
+				value);
 		return 0;
 	case P_VIEW:
 		if (parse_word("view", value, views, ARRAY_SIZE(views), &word, problem))
@@ -107,7 +110,7 @@ static int take_parameter(struct question *question, enum parameter which, const
 	case N_PARAMETERS:
 		break;
 	}
-	assert(!"a parameter without a case");
+	assert(false && "a parameter without a case");
 	return -1;
 }
 
@@ -118,7 +121,8 @@ static int unknown_parameter(unsigned allowed, const char *name, struct problem 
 
 	for (unsigned i = 0; i < N_PARAMETERS; i++)
 		if (allowed & 1u << i)
-			len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s", len ? ", " : "", parameter_names[i]);
+			len += (size_t)snprintf(
+				list + len, sizeof(list) - len, "%s%s", len ? ", " : "", parameter_names[i]);
 	if (!allowed)
 		return problem_set(problem, 400, "'%.60s' is not a parameter; this path takes none", name);
 	return problem_set(problem, 400, "'%.60s' is not a parameter of this path; it takes %s", name, list);
@@ -134,21 +138,23 @@ static int parse_pair(struct question *question, struct text pair, unsigned *see
 	if (http_decode((struct text){ pair.at, name_len }, true, name, sizeof(name)) < 0)
 		return problem_set(problem, 400, "a parameter's name is too long");
 	for (unsigned i = 0; i < N_PARAMETERS; i++) {
-		if (strcmp(name, parameter_names[i]) || !(allowed & 1u << i))
+		if (strcmp(name, parameter_names[i]) != 0 || !(allowed & 1u << i))
 			continue;
 		if (*seen & 1u << i)
 			return problem_set(problem, 400, "%s: is given twice", name);
 		*seen |= 1u << i;
 		if (!equals)
 			return problem_set(problem, 400, "%s: has no value", name);
-		if (http_decode((struct text){ equals + 1, pair.len - name_len - 1 }, true, value, sizeof(value)) < 0)
+		if (http_decode((struct text){ equals + 1, pair.len - name_len - 1 }, true, value,
+			    sizeof(value)) < 0)
 			return problem_set(problem, 400, "%s: the value is too long", name);
 		return take_parameter(question, (enum parameter)i, value, problem);
 	}
 	return unknown_parameter(allowed, name, problem);
 }
 
-static int parse_query(struct question *question, struct text query, unsigned *ret_seen, struct problem *problem)
+static int parse_query(
+	struct question *question, struct text query, unsigned *ret_seen, struct problem *problem)
 {
 	unsigned seen = 0;
 
@@ -168,7 +174,8 @@ static int parse_query(struct question *question, struct text query, unsigned *r
 static int check_range(const struct question *question, unsigned seen, struct problem *problem)
 {
 	if (~seen & (1u << P_FROM | 1u << P_TO))
-		return problem_set(problem, 400, "%s: is missing; expected from=YYYY-MM-DD&to=YYYY-MM-DD, both included",
+		return problem_set(problem, 400,
+			"%s: is missing; expected from=YYYY-MM-DD&to=YYYY-MM-DD, both included",
 			seen & 1u << P_FROM ? "to" : "from");
 	if (question->from > question->to)
 		return problem_set(problem, 400, "from: lies behind to");
@@ -213,12 +220,14 @@ static int parse_path(const char *path, struct question *question, struct proble
 	return problem_set(problem, 404, "there is nothing at '%.80s'; see /v1 for what there is", path);
 }
 
-int question_parse(struct text path, struct text query, struct question *ret_question, struct problem *problem)
+int question_parse(
+	struct text path, struct text query, struct question *ret_question, struct problem *problem)
 {
 	unsigned seen = 0;
 	char name[96];
 
-	*ret_question = (struct question){ .route = QUESTION_NONE, .currency = -1, .limit = QUESTION_TOP_DEFAULT };
+	*ret_question =
+		(struct question){ .route = QUESTION_NONE, .currency = -1, .limit = QUESTION_TOP_DEFAULT };
 	if (http_decode(path, false, name, sizeof(name)) < 0)
 		return problem_set(problem, 404, "there is nothing at this path; see /v1 for what there is");
 	if (parse_path(name, ret_question, problem) || parse_query(ret_question, query, &seen, problem))

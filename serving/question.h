@@ -12,37 +12,39 @@ enum {
 };
 
 /* route, name in the metrics */
-#define QUESTION_ROUTES(X)      \
-	X(INDEX, "index")       \
-	X(DAY, "day")           \
-	X(RANGE, "range")       \
+#define QUESTION_ROUTES(X) \
+	X(INDEX, "index") \
+	X(DAY, "day") \
+	X(RANGE, "range") \
 	X(PRODUCTS, "products") \
-	X(LIVEZ, "livez")       \
-	X(READYZ, "readyz")     \
-	X(METRICS, "metrics")   \
+	X(LIVEZ, "livez") \
+	X(READYZ, "readyz") \
+	X(METRICS, "metrics") \
 	X(NONE, "none")
 
 enum question_route {
 #define X(name, label) QUESTION_##name,
 	QUESTION_ROUTES(X)
 #undef X
-	QUESTION_N_ROUTES,
+		QUESTION_N_ROUTES,
 };
 
 enum question_view { QUESTION_MERGED, QUESTION_BATCH, QUESTION_SPEED };
 
 struct question {
 	enum question_route route;
-	bool today;       /* the business day of the moment of answering, instead of from and to */
+	bool today; /* the business day of the moment of answering, instead of from and to */
 	int32_t from, to; /* business days, both included; equal for DAY and PRODUCTS */
-	int currency;     /* -1: all */
+	int currency; /* -1: all */
 	enum question_view view;
 	bool by_units;
 	int limit;
 };
 
-/* -1 with a problem: 404 for a path that is not there, 400 for parameters. *ret_question's route is set in any case. */
-MUST_USE int question_parse(struct text path, struct text query, struct question *ret_question, struct problem *problem);
+/* -1 with a problem: 404 for a path that is not there, 400 for parameters. *ret_question's route is set in
+ * any case. */
+MUST_USE int question_parse(
+	struct text path, struct text query, struct question *ret_question, struct problem *problem);
 
 const char *question_route_name(enum question_route route);
 

@@ -7,17 +7,17 @@
 enum { REDIS_LINK_PAUSE_MIN_MS = 100, REDIS_LINK_PAUSE_MAX_MS = 2000, REDIS_LINK_READ_BYTES = 1 << 16 };
 
 enum redis_link_state {
-	REDIS_LINK_PAUSING,    /* timer runs until the next attempt */
+	REDIS_LINK_PAUSING, /* timer runs until the next attempt */
 	REDIS_LINK_RESOLVING,
 	REDIS_LINK_CONNECTING,
 	REDIS_LINK_GREETING,
 	REDIS_LINK_UP,
-	REDIS_LINK_CLOSING,    /* the socket is closing; then pause, or the end */
+	REDIS_LINK_CLOSING, /* the socket is closing; then pause, or the end */
 };
 
 struct redis_link {
 	uv_loop_t *loop;
-	uv_timer_t timer;      /* pause, and the deadline of every wait */
+	uv_timer_t timer; /* pause, and the deadline of every wait */
 	uv_tcp_t tcp;
 	uv_getaddrinfo_t resolve;
 	uv_connect_t connect;
@@ -25,8 +25,8 @@ struct redis_link {
 	struct redis_uri uri;
 	enum redis_link_state state;
 	bool has_tcp, resolving, stopping, away;
-	unsigned attempts;     /* each takes the next of the host's addresses */
-	unsigned refs;         /* handles and requests that still call back */
+	unsigned attempts; /* each takes the next of the host's addresses */
+	unsigned refs; /* handles and requests that still call back */
 	uint64_t pause_ms, deadline_ms;
 	int n_greeted;
 	struct redis_link_call greeting;
@@ -76,7 +76,7 @@ static struct addrinfo *redis_link_pick_address(struct redis_link *link)
 	for (address = link->addresses; address; address = address->ai_next)
 		n++;
 	address = link->addresses;
-	for (i = link->attempts++ % n; i; i--)
+	for (i = n ? link->attempts++ % n : 0; i; i--)
 		address = address->ai_next;
 	return address;
 }
@@ -113,7 +113,8 @@ static void redis_link_start(struct redis_link *link)
 		return; /* an answer is still owed to us from the last attempt; it is taken as this one's */
 	snprintf(port, sizeof(port), "%d", link->uri.port);
 	link->resolve.data = link;
-	status = uv_getaddrinfo(link->loop, &link->resolve, redis_link_on_resolved, link->uri.host, port, &hints);
+	status = uv_getaddrinfo(
+		link->loop, &link->resolve, redis_link_on_resolved, link->uri.host, port, &hints);
 	if (status) {
 		err_set(&err, ERR_REDIS, "cannot find host '%s': '%s'", link->uri.host, uv_strerror(status));
 		redis_link_fail(link, &err);
@@ -153,7 +154,8 @@ static void redis_link_pause(struct redis_link *link)
 {
 	link->state = REDIS_LINK_PAUSING;
 	link->deadline_ms = uv_now(link->loop) + link->pause_ms;
-	link->pause_ms = link->pause_ms * 2 < REDIS_LINK_PAUSE_MAX_MS ? link->pause_ms * 2 : REDIS_LINK_PAUSE_MAX_MS;
+	link->pause_ms =
+		link->pause_ms * 2 < REDIS_LINK_PAUSE_MAX_MS ? link->pause_ms * 2 : REDIS_LINK_PAUSE_MAX_MS;
 }
 
 static void redis_link_on_tcp_closed(uv_handle_t *handle)
@@ -187,7 +189,8 @@ static void redis_link_fail(struct redis_link *link, const struct err *err)
 	if (link->state == REDIS_LINK_CLOSING)
 		return;
 	if (!link->away)
-		log_warn("redis at %s:%d cannot be asked, retrying: %s", link->uri.host, link->uri.port, err->msg);
+		log_warn("redis at %s:%d cannot be asked, retrying: %s", link->uri.host, link->uri.port,
+			err->msg);
 	link->away = true;
 	redis_link_shut(link);
 	redis_link_end_calls(link, err);
@@ -209,7 +212,8 @@ static int redis_link_deliver(struct redis_link *link, struct err *err)
 		void *reply = NULL;
 
 		if (redisReaderGetReply(link->reader, &reply) != REDIS_OK)
-			return err_set(err, ERR_REDIS, "its answer is not Redis' protocol: '%s'", link->reader->errstr);
+			return err_set(err, ERR_REDIS, "its answer is not Redis' protocol: '%s'",
+				link->reader->errstr);
 		if (!reply)
 			return 0;
 		if (!call) {
@@ -252,7 +256,8 @@ static void redis_link_on_connected(uv_connect_t *req, int status)
 
 	if (link->state == REDIS_LINK_CONNECTING) {
 		if (!status)
-			status = uv_read_start((uv_stream_t *)&link->tcp, redis_link_on_alloc, redis_link_on_read);
+			status = uv_read_start(
+				(uv_stream_t *)&link->tcp, redis_link_on_alloc, redis_link_on_read);
 		if (status) {
 			err_set(&err, ERR_REDIS, "cannot connect: '%s'", uv_strerror(status));
 			redis_link_fail(link, &err);
@@ -280,7 +285,8 @@ static void redis_link_try_address(struct redis_link *link)
 		link->refs++;
 		link->tcp.data = link;
 		link->connect.data = link;
-		status = uv_tcp_connect(&link->connect, &link->tcp, link->address->ai_addr, redis_link_on_connected);
+		status = uv_tcp_connect(
+			&link->connect, &link->tcp, link->address->ai_addr, redis_link_on_connected);
 		if (!status)
 			link->refs++;
 	}
@@ -304,8 +310,8 @@ static void redis_link_on_written(uv_write_t *req, int status)
 	free(write);
 }
 
-static int redis_link_write(struct redis_link *link, struct redis_command *command, struct redis_link_call *call,
-	struct err *err)
+static int redis_link_write(
+	struct redis_link *link, struct redis_command *command, struct redis_link_call *call, struct err *err)
 {
 	size_t len;
 	const char *bytes = redis_command_done(command, &len);
@@ -328,7 +334,8 @@ static int redis_link_write(struct redis_link *link, struct redis_command *comma
 	return 0;
 }
 
-static void redis_link_on_greeted(struct redis_link_call *call, const redisReply *reply, const struct err *err)
+static void redis_link_on_greeted(
+	struct redis_link_call *call, const redisReply *reply, const struct err *err)
 {
 	struct redis_link *link = (struct redis_link *)((char *)call - offsetof(struct redis_link, greeting));
 	struct err refused = { 0 };
@@ -402,7 +409,8 @@ void redis_link_close(struct redis_link *link)
 	uv_close((uv_handle_t *)&link->timer, redis_link_on_timer_closed);
 }
 
-int redis_link_send(struct redis_link *link, struct redis_command *command, struct redis_link_call *call, struct err *err)
+int redis_link_send(
+	struct redis_link *link, struct redis_command *command, struct redis_link_call *call, struct err *err)
 {
 	if (link->state != REDIS_LINK_UP)
 		return err_set(err, ERR_REDIS, "redis is not connected");

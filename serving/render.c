@@ -82,11 +82,12 @@ static int put_revenue(struct out *out, const struct snapshot *snapshot, const s
 bool render_final(const struct snapshot *snapshot, const struct question *question)
 {
 	const struct picture *picture = snapshot->picture;
-	int64_t end_ms = calendar_day_start_ms(snapshot->rules->calendar, question->to + 1) + snapshot->rules->grace_ms;
+	int64_t end_ms = calendar_day_start_ms(snapshot->rules->calendar, question->to + 1) +
+			 snapshot->rules->grace_ms;
 
 	if (!picture->batch->publication || !picture->speed || snapshot->n_missing ||
-		snapshot->degraded & (1u << DEGRADED_SPEED_STALE) || snapshot->watermark_ms == DATETIME_NONE ||
-		snapshot->watermark_ms < end_ms)
+		snapshot->degraded & (1u << DEGRADED_SPEED_STALE) ||
+		snapshot->watermark_ms == DATETIME_NONE || snapshot->watermark_ms < end_ms)
 		return false;
 	return !caveat_has_provisional(snapshot, question);
 }
@@ -222,12 +223,14 @@ static struct body *finish(struct out *out, int failed, struct problem *problem)
 	}
 	body = body_of_out(out);
 	if (!body)
-		problem_set(problem, 400, "the answer would be larger than %d MiB; ask for fewer days or for one currency",
+		problem_set(problem, 400,
+			"the answer would be larger than %d MiB; ask for fewer days or for one currency",
 			RENDER_MAX_BYTES >> 20);
 	return body;
 }
 
-struct body *render_day(const struct snapshot *snapshot, const struct question *question, struct problem *problem)
+struct body *render_day(
+	const struct snapshot *snapshot, const struct question *question, struct problem *problem)
 {
 	struct out out;
 	int failed;
@@ -284,7 +287,8 @@ static int put_points(struct out *out, const struct snapshot *snapshot, const st
 	return 0;
 }
 
-struct body *render_range(const struct snapshot *snapshot, const struct question *question, struct problem *problem)
+struct body *render_range(
+	const struct snapshot *snapshot, const struct question *question, struct problem *problem)
 {
 	struct out out;
 	int failed;

@@ -6,9 +6,12 @@
 
 enum { RENDER_MAX_BYTES = 32 << 20 };
 
-/* The caller owns one reference; NULL with a problem. question->from and to are set, `today` is not looked at. */
-struct body *render_day(const struct snapshot *snapshot, const struct question *question, struct problem *problem);
-struct body *render_range(const struct snapshot *snapshot, const struct question *question, struct problem *problem);
+/* The caller owns one reference; NULL with a problem. question->from and to are set, `today` is not looked
+ * at. */
+struct body *render_day(
+	const struct snapshot *snapshot, const struct question *question, struct problem *problem);
+struct body *render_range(
+	const struct snapshot *snapshot, const struct question *question, struct problem *problem);
 
 /* The part that every answer ends with, from "as_of" to "caveat", for the days of the question. */
 void render_provenance(struct out *out, const struct snapshot *snapshot, const struct question *question);

@@ -21,7 +21,7 @@ static void server_raise_limit(const struct config *config)
 	limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < want)
 		log_warn("only %" PRIu64 " files may be open, too few for --connections-max=%" PRId64
-			"; going on with what there is, see ulimit -n",
+			 "; going on with what there is, see ulimit -n",
 			(uint64_t)limit.rlim_cur, config->connections_max);
 }
 
@@ -49,8 +49,10 @@ static int server_resolve(const char *listen, struct addrinfo **ret_addresses, s
 
 	if (!colon || !colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
 		strtol(colon + 1, NULL, 10) > 65535)
-		return err_set(err, ERR_USAGE, "--listen: '%s' is no address, hint: HOST:PORT, such as 127.0.0.1:8080", listen);
-	host = len > 1 && *listen == '[' && colon[-1] == ']' ? xstrndup(listen + 1, len - 2) : xstrndup(listen, len);
+		return err_set(err, ERR_USAGE,
+			"--listen: '%s' is no address, hint: HOST:PORT, such as 127.0.0.1:8080", listen);
+	host = len > 1 && *listen == '[' && colon[-1] == ']' ? xstrndup(listen + 1, len - 2)
+							     : xstrndup(listen, len);
 	status = getaddrinfo(*host ? host : NULL, colon + 1, &hints, ret_addresses);
 	if (status)
 		return err_set(err, ERR_USAGE, "--listen: '%s' is no address of this machine: %s", listen,
@@ -61,7 +63,7 @@ static int server_resolve(const char *listen, struct addrinfo **ret_addresses, s
 static int server_listen(struct server *server, const struct addrinfo *address)
 {
 	int on = 1, status;
-	uv_os_fd_t fd;
+	uv_os_fd_t fd = -1;
 
 	status = uv_tcp_init_ex(server->loop, &server->listener, (unsigned)address->ai_family);
 	if (status)
@@ -73,13 +75,14 @@ static int server_listen(struct server *server, const struct addrinfo *address)
 		status = uv_translate_sys_error(errno);
 	if (!status)
 		status = uv_tcp_bind(&server->listener, address->ai_addr, 0);
-	return status ? status : uv_listen((uv_stream_t *)&server->listener, SERVER_BACKLOG, server_on_connection);
+	return status ? status
+		      : uv_listen((uv_stream_t *)&server->listener, SERVER_BACKLOG, server_on_connection);
 }
 
 int server_open(struct server *server, uv_loop_t *loop, const struct config *config, struct live *live,
 	struct products *products, struct err *err)
 {
-	struct addrinfo *addresses;
+	struct addrinfo *addresses = NULL;
 	int status;
 
 	TAILQ_INIT(&server->idle);
@@ -97,7 +100,8 @@ int server_open(struct server *server, uv_loop_t *loop, const struct config *con
 	freeaddrinfo(addresses);
 	if (status)
 		return err_set(err, ERR_OS, "cannot listen on %s: %s%s", config->listen, uv_strerror(status),
-			status == UV_EADDRINUSE ? "; hint: another program uses this port, see --listen" : "");
+			status == UV_EADDRINUSE ? "; hint: another program uses this port, see --listen"
+						: "");
 	log_info("listening on http://%s", config->listen);
 	return 0;
 }

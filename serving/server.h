@@ -1,7 +1,8 @@
-/* The listening socket, its connections, and their limit. Several processes may listen on one port (SO_REUSEPORT).
+/* The listening socket, its connections, and their limit. Several processes may listen on one port
+ * (SO_REUSEPORT).
  *
- * Stopping: the listener closes, idle connections close, requests under way are answered with "Connection: close", and after
- * SERVER_DRAIN_MS whatever is left is cut off. One thread: the loop's. */
+ * Stopping: the listener closes, idle connections close, requests under way are answered with "Connection:
+ * close", and after SERVER_DRAIN_MS whatever is left is cut off. One thread: the loop's. */
 #ifndef SERVING_SERVER_H
 #define SERVING_SERVER_H
 
@@ -19,22 +20,22 @@ TAILQ_HEAD(session_list, session);
 struct server {
 	uv_loop_t *loop;
 	const struct config *config; /* borrowed */
-	struct live *live;           /* borrowed */
-	struct products *products;   /* borrowed */
+	struct live *live; /* borrowed */
+	struct products *products; /* borrowed */
 	struct metrics metrics;
 	uv_tcp_t listener;
 	uv_timer_t drain;
 	bool listening, draining;
-	struct session_list idle;    /* between two requests, longest first */
+	struct session_list idle; /* between two requests, longest first */
 	struct session_list busy;
-	int64_t complained_ms;       /* the last time that accepting failed and was logged */
-	char date[40];               /* of date_s, for the Date field */
+	int64_t complained_ms; /* the last time that accepting failed and was logged */
+	char date[40]; /* of date_s, for the Date field */
 	int64_t date_s;
 };
 
 /* ERR_USAGE when the address is none, ERR_OS when it cannot be listened on. */
-MUST_USE int server_open(struct server *server, uv_loop_t *loop, const struct config *config, struct live *live,
-	struct products *products, struct err *err);
+MUST_USE int server_open(struct server *server, uv_loop_t *loop, const struct config *config,
+	struct live *live, struct products *products, struct err *err);
 /* Begins to drain; half-open is fine. */
 void server_stop(struct server *server);
 /* Has the last request been answered, or cut off? Then server_close(). */

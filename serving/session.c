@@ -1,21 +1,28 @@
 /* States: see session_moves. Failure modes of a connection:
  * - the peer closes or resets it: it is dropped; answers owed to it by others are thrown away when they come;
  * - it sends something that is no request: an answer that says so, then it is closed;
- * - a request does not arrive in time: 408; its answer is not ready in time: 503; the answer is not taken in time: dropped;
+ * - a request does not arrive in time: 408; its answer is not ready in time: 503; the answer is not taken in
+ * time: dropped;
  * - nothing is asked for SESSION_IDLE_MS: closed without a word.
- * Before closing we stop sending, and read and forget for a moment, or the answer could be lost to a reset (RFC 9112, 9.6). */
+ * Before closing we stop sending, and read and forget for a moment, or the answer could be lost to a reset
+ * (RFC 9112, 9.6). */
 #include "common/base.h"
 #include "serving/session.h"
 
 #include "common/mem.h"
 #include "serving/answer.h"
 
-enum { SESSION_IDLE_MS = 60000, SESSION_LINGER_MS = 1000, SESSION_HEAD_MAX = 1024, SESSION_IN_MAX = HTTP_HEAD_MAX + 16 };
+enum {
+	SESSION_IDLE_MS = 60000,
+	SESSION_LINGER_MS = 1000,
+	SESSION_HEAD_MAX = 1024,
+	SESSION_IN_MAX = HTTP_HEAD_MAX + 16
+};
 
 enum session_state {
-	SESSION_IDLE,      /* no byte of a request yet */
-	SESSION_READING,   /* some bytes of a request */
-	SESSION_WAITING,   /* for an answer from elsewhere */
+	SESSION_IDLE, /* no byte of a request yet */
+	SESSION_READING, /* some bytes of a request */
+	SESSION_WAITING, /* for an answer from elsewhere */
 	SESSION_WRITING,
 	SESSION_LINGERING, /* all is sent, we wait for the peer to close */
 	SESSION_CLOSED,
@@ -37,18 +44,18 @@ struct session {
 	uv_timer_t deadline;
 	uv_write_t write;
 	uv_shutdown_t shutdown;
-	TAILQ_ENTRY(session) link;    /* of server's idle or busy list */
+	TAILQ_ENTRY(session) link; /* of server's idle or busy list */
 	struct server *server;
 	enum session_state state;
-	unsigned refs;                /* open handles, requests to libuv, answers owed to us */
-	bool last;                    /* close after this answer */
-	bool eof;                     /* the peer sends nothing more */
-	struct answer answer;         /* of the request under way */
+	unsigned refs; /* open handles, requests to libuv, answers owed to us */
+	bool last; /* close after this answer */
+	bool eof; /* the peer sends nothing more */
+	struct answer answer; /* of the request under way */
 	struct http_parser parser;
 	struct http_request request;
 	struct products_waiter waiter;
 	uint64_t asked_ns;
-	size_t in_len, consumed;      /* bytes received; those of the request under way */
+	size_t in_len, consumed; /* bytes received; those of the request under way */
 	char head[SESSION_HEAD_MAX];
 	char in[SESSION_IN_MAX];
 };
@@ -133,7 +140,8 @@ static void session_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *bu
 
 	(void)suggested;
 	if (session->state == SESSION_IDLE || session->state == SESSION_READING)
-		*buf = uv_buf_init(session->in + session->in_len, (unsigned)(sizeof(session->in) - session->in_len));
+		*buf = uv_buf_init(
+			session->in + session->in_len, (unsigned)(sizeof(session->in) - session->in_len));
 	else
 		*buf = uv_buf_init(nowhere, sizeof(nowhere));
 }
@@ -197,7 +205,8 @@ static void session_next_request(struct session *session)
 	session->consumed = 0;
 	memset(&session->parser, 0, sizeof(session->parser));
 	session_move(session, session->in_len ? SESSION_READING : SESSION_IDLE);
-	session_set_deadline(session, session->in_len ? session->server->config->request_ms : SESSION_IDLE_MS);
+	session_set_deadline(
+		session, session->in_len ? session->server->config->request_ms : SESSION_IDLE_MS);
 	if (session->in_len)
 		session_parse(session);
 	if (session->state == SESSION_IDLE || session->state == SESSION_READING)
@@ -231,9 +240,11 @@ static void session_respond(struct session *session)
 
 	session_move(session, SESSION_WRITING);
 	session->last = session->last || session->server->draining || !session->request.keep_alive;
-	len = answer_head(answer, session->server, &session->request, session->last, session->head, sizeof(session->head));
+	len = answer_head(answer, session->server, &session->request, session->last, session->head,
+		sizeof(session->head));
 	bufs[0] = uv_buf_init(session->head, (unsigned)len);
-	bufs[1] = answer->body ? uv_buf_init(answer->body->data, (unsigned)answer->body->len) : uv_buf_init(NULL, 0);
+	bufs[1] = answer->body ? uv_buf_init(answer->body->data, (unsigned)answer->body->len)
+			       : uv_buf_init(NULL, 0);
 	session->write.data = session;
 	if (uv_write(&session->write, (uv_stream_t *)&session->tcp, bufs, answer_sends_body(answer) ? 2 : 1,
 		    session_on_written))
@@ -242,7 +253,8 @@ static void session_respond(struct session *session)
 		session->refs++;
 }
 
-static void session_on_products(struct products_waiter *waiter, struct body *body, const struct problem *problem)
+static void session_on_products(
+	struct products_waiter *waiter, struct body *body, const struct problem *problem)
 {
 	struct session *session = (struct session *)((char *)waiter - offsetof(struct session, waiter));
 
@@ -274,7 +286,8 @@ static void session_parse(struct session *session)
 	struct http_refusal refusal;
 	enum http_result result;
 
-	result = http_parse(&session->parser, session->in, session->in_len, &session->request, &session->consumed, &refusal);
+	result = http_parse(&session->parser, session->in, session->in_len, &session->request,
+		&session->consumed, &refusal);
 	if (result == HTTP_MORE)
 		return;
 	if (result == HTTP_DONE) {

@@ -1,5 +1,5 @@
-/* A connection: requests in, answers out, one after the other. Every wait has a deadline, and what it holds is bounded: a
- * fixed buffer for the head of a request, and one answer at a time. One thread: the loop's. */
+/* A connection: requests in, answers out, one after the other. Every wait has a deadline, and what it holds
+ * is bounded: a fixed buffer for the head of a request, and one answer at a time. One thread: the loop's. */
 #ifndef SERVING_SESSION_H
 #define SERVING_SESSION_H
 

@@ -22,7 +22,8 @@ static void degrade(struct snapshot *snapshot, enum degraded degraded)
 
 static void add_missing(struct snapshot *snapshot, int partition, int64_t from, int64_t to)
 {
-	snapshot->missing = xreallocarray(snapshot->missing, snapshot->n_missing + 1, sizeof(*snapshot->missing));
+	snapshot->missing =
+		xreallocarray(snapshot->missing, snapshot->n_missing + 1, sizeof(*snapshot->missing));
 	snapshot->missing[snapshot->n_missing++] = (struct merge_range){ partition, from, to };
 }
 
@@ -185,22 +186,24 @@ void snapshot_unref(struct snapshot *snapshot)
 static bool same_question(const struct question *a, const struct question *b)
 {
 	return a->route == b->route && a->from == b->from && a->to == b->to && a->currency == b->currency &&
-		a->view == b->view;
+	       a->view == b->view;
 }
 
-struct body *snapshot_answer(struct snapshot *snapshot, const struct question *question, struct problem *problem)
+struct body *snapshot_answer(
+	struct snapshot *snapshot, const struct question *question, struct problem *problem)
 {
 	struct question asked = *question;
 	struct snapshot_answer *slot;
 
 	if (asked.today)
 		asked.from = asked.to = snapshot->today;
-	slot = &snapshot->answers[((unsigned)asked.from * 31u + (unsigned)asked.to * 7u + (unsigned)(asked.currency + 1) * 3u +
-					  (unsigned)asked.view + (asked.route == QUESTION_RANGE ? 16u : 0u)) %
-		SNAPSHOT_ANSWERS];
+	slot = &snapshot->answers[((unsigned)asked.from * 31u + (unsigned)asked.to * 7u +
+					  (unsigned)(asked.currency + 1) * 3u + (unsigned)asked.view +
+					  (asked.route == QUESTION_RANGE ? 16u : 0u)) %
+				  SNAPSHOT_ANSWERS];
 	if (!slot->body || !same_question(&slot->question, &asked)) {
-		struct body *body = asked.route == QUESTION_DAY ? render_day(snapshot, &asked, problem) :
-								  render_range(snapshot, &asked, problem);
+		struct body *body = asked.route == QUESTION_DAY ? render_day(snapshot, &asked, problem)
+								: render_range(snapshot, &asked, problem);
 
 		if (!body)
 			return NULL;

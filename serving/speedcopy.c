@@ -12,7 +12,7 @@ struct chunk_key {
 /* Entry of a table: what a chunk adds to the sums of its generation. */
 struct chunk {
 	struct chunk_key key;
-	struct view_day *days;    /* of 'r'; owned */
+	struct view_day *days; /* of 'r'; owned */
 	size_t n_days;
 	int64_t duplicates, late; /* of 'd' */
 };
@@ -73,7 +73,8 @@ size_t speedcopy_since(const struct speedcopy *copy, struct redis_since *pairs)
 	return copy->view.n_gens;
 }
 
-/* Takes over the list of generations: those that we know go on, new ones begin empty, the others are dropped. */
+/* Takes over the list of generations: those that we know go on, new ones begin empty, the others are dropped.
+ */
 static void sync_generations(struct speedcopy *copy, const struct redis_state *state)
 {
 	size_t n = state->n_generations, old = 0;
@@ -120,7 +121,8 @@ static void take_state(struct speedcopy *copy, const struct redis_state *state)
 	view->lost = xreallocarray(view->lost, state->n_lost, sizeof(*view->lost));
 	view->n_lost = state->n_lost;
 	for (size_t i = 0; i < state->n_lost; i++)
-		view->lost[i] = (struct speed_lost){ state->lost[i].run, state->lost[i].from, state->lost[i].to };
+		view->lost[i] =
+			(struct speed_lost){ state->lost[i].run, state->lost[i].from, state->lost[i].to };
 	sync_generations(copy, state);
 }
 
@@ -136,14 +138,16 @@ static void take_beat(struct speedcopy *copy, const struct redis_beat *beat)
 		.record_ms = beat->record_ms,
 	};
 
-	copy->changed = copy->changed || old->there != now.there || old->time_ms != now.time_ms || old->end != now.end;
+	copy->changed = copy->changed || old->there != now.there || old->time_ms != now.time_ms ||
+			old->end != now.end;
 	*old = now;
 }
 
 static int wrong(struct err *err, const struct redis_chunk *chunk)
 {
-	return err_set(err, ERR_DATA, "chunk '%c:%" PRId64 "' of the speed view holds a field or a value that is none",
-		chunk->kind, chunk->number);
+	return err_set(err, ERR_DATA,
+		"chunk '%c:%" PRId64 "' of the speed view holds a field or a value that is none", chunk->kind,
+		chunk->number);
 }
 
 static int too_large(struct err *err)
@@ -152,7 +156,8 @@ static int too_large(struct err *err)
 }
 
 /* The hour's revenue by business day (an hour can belong to two) and currency. */
-static int sum_hour(const struct calendar *calendar, const struct redis_chunk *chunk, struct table *sums, struct err *err)
+static int sum_hour(
+	const struct calendar *calendar, const struct redis_chunk *chunk, struct table *sums, struct err *err)
 {
 	for (size_t i = 0; i < chunk->n_fields; i++) {
 		struct view_day_key key;
@@ -163,7 +168,8 @@ static int sum_hour(const struct calendar *calendar, const struct redis_chunk *c
 		char what;
 		bool is_new;
 
-		if (redis_chunk_field(chunk, i, &field, &value) || redis_revenue_field(field, &minute, &currency, &what))
+		if (redis_chunk_field(chunk, i, &field, &value) ||
+			redis_revenue_field(field, &minute, &currency, &what))
 			return wrong(err, chunk);
 		key.day = calendar_day(calendar, (chunk->number * 60 + minute) * MINUTE_MS);
 		key.currency = currency;
@@ -175,11 +181,13 @@ static int sum_hour(const struct calendar *calendar, const struct redis_chunk *c
 }
 
 /* Puts the chunk's new sums in place of its old ones in the sums of the generation. */
-static int replace_days(struct speed_generation *view, struct chunk *chunk, const struct table *sums, struct err *err)
+static int replace_days(
+	struct speed_generation *view, struct chunk *chunk, const struct table *sums, struct err *err)
 {
 	for (size_t i = 0; i < chunk->n_days; i++) {
 		const struct revenue *old = &chunk->days[i].revenue;
-		struct revenue minus = { -old->gross_e4, -old->refunds_e4, -old->orders, -old->refund_count, -old->units };
+		struct revenue minus = { -old->gross_e4, -old->refunds_e4, -old->orders, -old->refund_count,
+			-old->units };
 
 		if (view_days_add(&view->days, chunk->days[i].key, &minus))
 			return too_large(err);
@@ -212,7 +220,8 @@ static int take_hour(struct speedcopy *copy, struct speed_generation *view, stru
 	return result;
 }
 
-static int take_day(struct speed_generation *view, struct chunk *chunk, const struct redis_chunk *from, struct err *err)
+static int take_day(
+	struct speed_generation *view, struct chunk *chunk, const struct redis_chunk *from, struct err *err)
 {
 	struct counters counters = { 0 };
 
@@ -230,15 +239,16 @@ static int take_day(struct speed_generation *view, struct chunk *chunk, const st
 	return 0;
 }
 
-static int take_counters(struct speed_generation *view, struct speedcopy_generation *gen, const struct redis_chunk *from,
-	struct err *err)
+static int take_counters(struct speed_generation *view, struct speedcopy_generation *gen,
+	const struct redis_chunk *from, struct err *err)
 {
 	memset(&gen->counters, 0, sizeof(gen->counters));
 	for (size_t i = 0; i < from->n_fields; i++) {
 		struct text field;
 		int64_t value;
 
-		if (redis_chunk_field(from, i, &field, &value) || redis_counter_add(&gen->counters, field, value))
+		if (redis_chunk_field(from, i, &field, &value) ||
+			redis_counter_add(&gen->counters, field, value))
 			return wrong(err, from);
 	}
 	view->rejected = counters_rejected(&gen->counters);
@@ -273,7 +283,8 @@ static int take_generation(struct speedcopy *copy, const struct redis_generation
 		copy->gens[g].since = from->upto;
 		return 0;
 	}
-	return err_set(err, ERR_DATA, "the speed view sent generation %" PRId64 ", which its state does not have", from->run);
+	return err_set(err, ERR_DATA,
+		"the speed view sent generation %" PRId64 ", which its state does not have", from->run);
 }
 
 static int check_counts(const struct speedcopy *copy, struct err *err)
@@ -289,7 +300,8 @@ static int check_counts(const struct speedcopy *copy, struct err *err)
 		}
 		if (counted != copy->gens[g].counters.counted)
 			return err_set(err, ERR_DATA,
-				"generation %" PRId64 " of the speed view counted %" PRId64 " events, but its chunks hold %" PRId64,
+				"generation %" PRId64 " of the speed view counted %" PRId64
+				" events, but its chunks hold %" PRId64,
 				view->range.run, copy->gens[g].counters.counted, counted);
 	}
 	return 0;

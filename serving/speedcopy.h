@@ -1,8 +1,9 @@
-/* Our copy of one partition of the speed view, kept up to date by what lambda_1_read sends (docs/redis.md). No I/O: it is given
- * decoded replies.
+/* Our copy of one partition of the speed view, kept up to date by what lambda_1_read sends (docs/redis.md).
+ * No I/O: it is given decoded replies.
  *
- * Why the copy is exact: a chunk that changed has a higher version and is sent again, whatever starts again has another
- * `born`, and as a last check the events counted in the chunks must be as many as the counters say. */
+ * Why the copy is exact: a chunk that changed has a higher version and is sent again, whatever starts again
+ * has another `born`, and as a last check the events counted in the chunks must be as many as the counters
+ * say. */
 #ifndef SERVING_SPEEDCOPY_H
 #define SERVING_SPEEDCOPY_H
 
@@ -10,18 +11,18 @@
 #include "serving/view.h"
 
 struct speedcopy_generation {
-	int64_t since;    /* all chunks up to this version are here */
+	int64_t since; /* all chunks up to this version are here */
 	bool complete;
 	struct counters counters;
 	struct table chunks;
 };
 
 struct speedcopy {
-	const struct calendar *calendar;   /* borrowed */
-	struct speed_partition view;       /* what merge reads; valid when exact */
+	const struct calendar *calendar; /* borrowed */
+	struct speed_partition view; /* what merge reads; valid when exact */
 	struct speedcopy_generation *gens; /* owned; parallel to view.gens */
 	int64_t born;
-	bool exact;   /* false: it must be completed by another read before it is used */
+	bool exact; /* false: it must be completed by another read before it is used */
 	bool changed; /* by the reply that was taken last */
 };
 

@@ -11,24 +11,20 @@ static void speedview_grow(struct speedview *speedview, int n)
 	if (n <= speedview->n_room)
 		return;
 	speedview->copies = xreallocarray(speedview->copies, (size_t)n, sizeof(*speedview->copies));
-	speedview->partitions = xreallocarray(speedview->partitions, (size_t)n, sizeof(*speedview->partitions));
+	speedview->partitions =
+		xreallocarray(speedview->partitions, (size_t)n, sizeof(*speedview->partitions));
 	speedview->reads = xreallocarray(speedview->reads, (size_t)n, sizeof(*speedview->reads));
 	for (int i = speedview->n_room; i < n; i++) {
 		speedcopy_init(&speedview->copies[i], &speedview->config->calendar);
-		speedview->reads[i] = xcalloc(1, sizeof(**speedview->reads));
-		speedview->reads[i]->speedview = speedview;
-		speedview->reads[i]->partition = i;
+		speedview->reads[i] = (struct speedview_read){ .speedview = speedview, .partition = i };
 	}
 	speedview->n_room = n;
 }
 
 void speedview_expect(struct speedview *speedview, int n_partitions)
 {
-	if (n_partitions > SPEEDVIEW_PARTITIONS_MAX)
-		n_partitions = SPEEDVIEW_PARTITIONS_MAX;
-	speedview_grow(speedview, n_partitions);
-	if (n_partitions > speedview->n_copies)
-		speedview->n_copies = n_partitions;
+	speedview->n_expected =
+		n_partitions < SPEEDVIEW_PARTITIONS_MAX ? n_partitions : SPEEDVIEW_PARTITIONS_MAX;
 }
 
 /* All partitions up to the last one that has a state are known, and stay known. */
@@ -75,7 +71,8 @@ static void speedview_complain(struct speedview *speedview, const struct err *er
 	speedview->complained = true;
 }
 
-static int speedview_take(struct speedview *speedview, int partition, const redisReply *reply, struct err *err)
+static int speedview_take(
+	struct speedview *speedview, int partition, const redisReply *reply, struct err *err)
 {
 	struct redis_view view;
 	int result;
@@ -93,7 +90,8 @@ static int speedview_take(struct speedview *speedview, int partition, const redi
 	return 0;
 }
 
-static void speedview_on_reply(struct redis_link_call *call, const redisReply *reply, const struct err *failed)
+static void speedview_on_reply(
+	struct redis_link_call *call, const redisReply *reply, const struct err *failed)
 {
 	struct speedview_read *read = (struct speedview_read *)call;
 	struct speedview *speedview = read->speedview;
@@ -118,8 +116,8 @@ static int speedview_ask(struct speedview *speedview, int partition, struct err 
 	redis_base(base, speedview->config->name, speedview->config->topic, partition);
 	redis_read_command(&command, base, "r", SPEEDVIEW_CHUNKS, pairs, n);
 	free(pairs);
-	speedview->reads[partition]->call.done = speedview_on_reply;
-	return redis_link_send(speedview->link, &command, &speedview->reads[partition]->call, err);
+	speedview->reads[partition].call.done = speedview_on_reply;
+	return redis_link_send(speedview->link, &command, &speedview->reads[partition].call, err);
 }
 
 static void speedview_start(struct speedview *speedview)
@@ -132,7 +130,8 @@ static void speedview_start(struct speedview *speedview)
 		speedview_pause(speedview, SPEEDVIEW_PAUSE_MS);
 		return;
 	}
-	speedview->n_asked = speedview->n_copies;
+	speedview->n_asked =
+		speedview->n_copies > speedview->n_expected ? speedview->n_copies : speedview->n_expected;
 	if (!speedview->ever || now - speedview->last_probe_ms >= SPEEDVIEW_PROBE_MS) {
 		speedview->n_asked += SPEEDVIEW_PROBES;
 		if (speedview->n_asked > SPEEDVIEW_PARTITIONS_MAX)
@@ -140,6 +139,8 @@ static void speedview_start(struct speedview *speedview)
 		speedview->last_probe_ms = now;
 	}
 	speedview_grow(speedview, speedview->n_asked);
+	if (speedview->n_copies < speedview->n_expected)
+		speedview->n_copies = speedview->n_expected;
 	speedview->failed = speedview->changed = false;
 	speedview->complete = true;
 	speedview->n_open = 0;
@@ -190,10 +191,8 @@ void speedview_close(struct speedview *speedview)
 
 void speedview_release(struct speedview *speedview)
 {
-	for (int i = 0; i < speedview->n_room; i++) {
+	for (int i = 0; i < speedview->n_room; i++)
 		speedcopy_release(&speedview->copies[i]);
-		free(speedview->reads[i]);
-	}
 	free(speedview->copies);
 	free(speedview->partitions);
 	free(speedview->reads);

@@ -1,9 +1,10 @@
-/* The speed view: reads all partitions from Redis again and again, what changed since the last time, and keeps a copy.
- * A read begins some 20 ms after the last one ended. Partitions are found by asking: those of the batch's cuts, those found
- * before, and once a second some more behind them.
+/* The speed view: reads all partitions from Redis again and again, what changed since the last time, and
+ * keeps a copy. A read begins some 20 ms after the last one ended. Partitions are found by asking: those of
+ * the batch's cuts, those found before, and once a second some more behind them.
  *
- * What can fail: Redis away, its functions lost (speed loads them again), a partition that is damaged (speed mends it). Then
- * the copy stays as it is, last_ok_ms grows old, and it is tried again. One thread: the loop's. */
+ * What can fail: Redis away, its functions lost (speed loads them again), a partition that is damaged (speed
+ * mends it). Then the copy stays as it is, last_ok_ms grows old, and it is tried again. One thread: the
+ * loop's. */
 #ifndef SERVING_SPEEDVIEW_H
 #define SERVING_SPEEDVIEW_H
 
@@ -15,8 +16,8 @@ enum {
 	SPEEDVIEW_PAUSE_MS = 20,
 	SPEEDVIEW_RETRY_MS = 250,
 	SPEEDVIEW_PROBE_MS = 1000,
-	SPEEDVIEW_PROBES = 8,       /* partitions behind the last one found */
-	SPEEDVIEW_CHUNKS = 200,     /* per reply and generation */
+	SPEEDVIEW_PROBES = 8, /* partitions behind the last one found */
+	SPEEDVIEW_CHUNKS = 200, /* per reply and generation */
 	SPEEDVIEW_PARTITIONS_MAX = 4096,
 };
 
@@ -29,17 +30,18 @@ struct speedview_read {
 struct speedview {
 	struct redis_link *link;
 	uv_timer_t timer;
-	const struct config *config;       /* borrowed */
-	void (*on_change)(void *data);     /* the copy has changed, or is whole again */
+	const struct config *config; /* borrowed */
+	void (*on_change)(void *data); /* the copy has changed, or is whole again */
 	void *data;
-	int n_copies;                      /* partitions known */
-	struct speedcopy *copies;          /* owned; n_room of them */
+	int n_copies; /* partitions known */
+	int n_expected; /* partitions that the batch knows */
+	struct speedcopy *copies; /* owned; n_room of them */
 	struct speed_partition *partitions; /* owned; n_room; what merge reads, borrowed from the copies */
-	struct speedview_read **reads;     /* owned; n_room */
+	struct speedview_read *reads; /* owned; n_room; stay where they are during a round */
 	int n_room;
-	int n_asked, n_open;               /* of the round under way */
-	bool failed, complete, changed;    /* of the round under way */
-	bool ever;                         /* last_ok_ms is set */
+	int n_asked, n_open; /* of the round under way */
+	bool failed, complete, changed; /* of the round under way */
+	bool ever; /* last_ok_ms is set */
 	bool complained, closing;
 	int64_t last_ok_ms, last_probe_ms; /* loop's clock */
 };

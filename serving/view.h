@@ -1,4 +1,5 @@
-/* What serving knows: the batch views that it has loaded, and its copy of the speed view. Plain data; one thread. */
+/* What serving knows: the batch views that it has loaded, and its copy of the speed view. Plain data; one
+ * thread. */
 #ifndef SERVING_VIEW_H
 #define SERVING_VIEW_H
 
@@ -28,7 +29,7 @@ struct view_count {
 /* -- batch -- */
 
 struct view_cut {
-	int64_t next;            /* -1: the run knew no such partition */
+	int64_t next; /* -1: the run knew no such partition */
 	int64_t latest_event_ms; /* or DATETIME_NONE */
 };
 
@@ -46,7 +47,8 @@ struct view_correction {
 	struct view_cause causes[VIEW_CAUSES_MAX];
 };
 
-/* A published run; immutable once it is loaded. publication 0: nothing is published, everything is speed's (run 0). */
+/* A published run; immutable once it is loaded. publication 0: nothing is published, everything is speed's
+ * (run 0). */
 struct batch_view {
 	unsigned refs;
 	int64_t publication, run;
@@ -55,7 +57,7 @@ struct batch_view {
 	int64_t cut_time_ms, published_ms;
 	int n_cuts;
 	struct view_cut *cuts; /* owned, by partition */
-	struct table days;     /* struct view_day */
+	struct table days; /* struct view_day */
 	size_t n_corrections;
 	struct view_correction *corrections; /* owned; by day, then currency code */
 };
@@ -69,7 +71,7 @@ void batch_view_unref(struct batch_view *view); /* NULL is fine */
 /* Our copy of a generation, exact at its next offset. */
 struct speed_generation {
 	struct generation range;
-	struct table days;   /* struct view_day */
+	struct table days; /* struct view_day */
 	struct table counts; /* struct view_count */
 	int64_t rejected;
 };
@@ -81,10 +83,10 @@ struct speed_lost {
 struct speed_beat {
 	bool there;
 	int64_t time_ms;
-	int64_t end;        /* of the log */
-	int64_t next;       /* worker's position at time_ms */
+	int64_t end; /* of the log */
+	int64_t next; /* worker's position at time_ms */
 	int64_t waiting_ms; /* timestamp of the oldest record not yet in the state, or DATETIME_NONE */
-	int64_t record_ms;  /* when the last record arrived, or DATETIME_NONE */
+	int64_t record_ms; /* when the last record arrived, or DATETIME_NONE */
 };
 
 struct speed_partition {

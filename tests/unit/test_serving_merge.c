@@ -4,8 +4,9 @@
 
 enum { PARTS_MAX = 4, GENS_MAX = 4, MAX_AGE = 60000 };
 
-/* A speed view in words: gens of each partition as { run, start, next } until a run of -1; every offset of a generation
- * counts as one order, of day = its offset / 1000, so that a hole or a double count shows in the sums. */
+/* A speed view in words: gens of each partition as { run, start, next } until a run of -1; every offset of a
+ * generation counts as one order, of day = its offset / 1000, so that a hole or a double count shows in the
+ * sums. */
 struct world {
 	struct speed_partition parts[PARTS_MAX];
 	struct speed_generation gens[PARTS_MAX][GENS_MAX];
@@ -19,7 +20,8 @@ static void world_init(struct world *world)
 		world->parts[p].gens = world->gens[p];
 		world->parts[p].latest_event_ms = DATETIME_NONE;
 		for (int g = 0; g < GENS_MAX; g++) {
-			table_init(&world->gens[p][g].days, sizeof(struct view_day), sizeof(struct view_day_key));
+			table_init(&world->gens[p][g].days, sizeof(struct view_day),
+				sizeof(struct view_day_key));
 			table_init(&world->gens[p][g].counts, sizeof(struct view_count), sizeof(int32_t));
 		}
 	}
@@ -54,11 +56,13 @@ static void world_add(struct world *world, int partition, int64_t run, int64_t s
 	table_clear(&gen->counts);
 	for (int64_t offset = start; offset < next; offset++)
 		assert_int_equal(view_days_add(&gen->days, (struct view_day_key){ (int32_t)offset, 0 },
-					 &(struct revenue){ .gross_e4 = 10000, .orders = 1 }), 0);
+					 &(struct revenue){ .gross_e4 = 10000, .orders = 1 }),
+			0);
 }
 
 /* cuts: next offsets, -1: not known; the run holds one order for each offset below. */
-static struct batch_view *batch(int64_t publication, int64_t run, bool rollback, int n_cuts, const int64_t *cuts)
+static struct batch_view *batch(
+	int64_t publication, int64_t run, bool rollback, int n_cuts, const int64_t *cuts)
 {
 	struct batch_view *view = batch_view_new();
 
@@ -70,8 +74,10 @@ static struct batch_view *batch(int64_t publication, int64_t run, bool rollback,
 	for (int i = 0; i < n_cuts; i++) {
 		view->cuts[i] = (struct view_cut){ cuts[i], DATETIME_NONE };
 		for (int64_t offset = 0; offset < cuts[i]; offset++)
-			assert_int_equal(view_days_add(&view->days, (struct view_day_key){ (int32_t)offset, 0 },
-						 &(struct revenue){ .gross_e4 = 10000, .orders = 1 }), 0);
+			assert_int_equal(
+				view_days_add(&view->days, (struct view_day_key){ (int32_t)offset, 0 },
+					&(struct revenue){ .gross_e4 = 10000, .orders = 1 }),
+				0);
 	}
 	return view;
 }
@@ -103,7 +109,8 @@ static struct picture *picture_of(struct world *world, struct batch_view *const 
 static void test_choice(void **state)
 {
 	struct world world;
-	struct batch_view *q = batch(1, 1, false, 2, (int64_t[]){ 10, 20 }), *r = batch(2, 2, false, 2, (int64_t[]){ 15, 25 });
+	struct batch_view *q = batch(1, 1, false, 2, (int64_t[]){ 10, 20 }),
+			  *r = batch(2, 2, false, 2, (int64_t[]){ 15, 25 });
 	struct batch_view *views[] = { r, q };
 	struct picture *picture;
 
@@ -251,7 +258,8 @@ static void test_memory(void **state)
 {
 	struct world world;
 	struct merge_memory memory = { 0 };
-	struct batch_view *q = batch(1, 1, false, 1, (int64_t[]){ 10 }), *r = batch(2, 2, false, 1, (int64_t[]){ 15 });
+	struct batch_view *q = batch(1, 1, false, 1, (int64_t[]){ 10 }),
+			  *r = batch(2, 2, false, 1, (int64_t[]){ 15 });
 	struct batch_view *back = batch(3, 1, true, 1, (int64_t[]){ 10 });
 	struct batch_view *views[] = { r, q };
 
@@ -265,10 +273,12 @@ static void test_memory(void **state)
 	world_add(&world, 0, 2, 15, 16);
 	merge_show(&memory, picture_of(&world, &q, 1, 1000), 1000, MAX_AGE);
 	assert_int_equal(shown_coverage(&memory), 18);
-	merge_show(&memory, picture_of(&world, views, 2, 2000), 2000, MAX_AGE); /* loaded, but not as far yet */
+	merge_show(
+		&memory, picture_of(&world, views, 2, 2000), 2000, MAX_AGE); /* loaded, but not as far yet */
 	assert_int_equal(shown_coverage(&memory), 18);
 	assert_int_equal(memory.shown->batch->run, 1);
-	merge_show(&memory, picture_of(&world, views, 2, MAX_AGE), MAX_AGE, MAX_AGE); /* it has lasted too long */
+	merge_show(&memory, picture_of(&world, views, 2, MAX_AGE), MAX_AGE,
+		MAX_AGE); /* it has lasted too long */
 	assert_int_equal(shown_coverage(&memory), 16);
 	assert_int_equal(memory.known[0], 18);
 	world_forget(&world, 0);
@@ -277,14 +287,16 @@ static void test_memory(void **state)
 	assert_int_equal(shown_coverage(&memory), 21);
 	assert_int_equal(memory.known[0], 21);
 
-	merge_show(&memory, merge_picture(views, 2, NULL, 0, false, MAX_AGE + 2), MAX_AGE + 2, MAX_AGE); /* away */
+	merge_show(&memory, merge_picture(views, 2, NULL, 0, false, MAX_AGE + 2), MAX_AGE + 2,
+		MAX_AGE); /* away */
 	assert_int_equal(shown_coverage(&memory), 15);
 	merge_show(&memory, picture_of(&world, views, 2, MAX_AGE + 3), MAX_AGE + 3, MAX_AGE);
 	assert_int_equal(shown_coverage(&memory), 21);
 
 	views[1] = r;
 	views[0] = back;
-	merge_show(&memory, picture_of(&world, views, 2, MAX_AGE + 4), MAX_AGE + 4, MAX_AGE); /* speed has not adopted it */
+	merge_show(&memory, picture_of(&world, views, 2, MAX_AGE + 4), MAX_AGE + 4,
+		MAX_AGE); /* speed has not adopted it */
 	assert_int_equal(shown_coverage(&memory), 21);
 	assert_int_equal(memory.shown->batch->run, 2);
 	world_forget(&world, 0);
@@ -304,7 +316,8 @@ static void test_memory(void **state)
 	world_release(&world);
 }
 
-/* Random hand-overs by the protocol's steps: whatever is picked as whole is exact, and what is shown never goes back. */
+/* Random hand-overs by the protocol's steps: whatever is picked as whole is exact, and what is shown never
+ * goes back. */
 static void test_random(void **state)
 {
 	struct unit_random random = { unit_seed("merge") };
@@ -327,14 +340,16 @@ static void test_random(void **state)
 
 			switch (unit_random_below(&random, 4)) {
 			case 0: /* a seal of the next run, in both, at what each has; then its publication */
-				if (world.parts[0].n_gens == GENS_MAX || world.parts[1].n_gens == GENS_MAX || n_views == 3)
+				if (world.parts[0].n_gens == GENS_MAX || world.parts[1].n_gens == GENS_MAX ||
+					n_views == 3)
 					break;
 				run++;
 				for (p = 0; p < 2; p++) {
 					cuts[p] = world.parts[p].gens[world.parts[p].n_gens - 1].range.next;
 					world_add(&world, p, run, cuts[p], cuts[p]);
 				}
-				memmove(&views[1], &views[0], n_views++ * sizeof(views[0]));
+				for (size_t i = n_views++; i > 0; i--)
+					views[i] = views[i - 1];
 				views[0] = batch(++publication, run, false, 2, cuts);
 				break;
 			case 1: /* state lost, and started again at the published cut */
@@ -343,7 +358,8 @@ static void test_random(void **state)
 				break;
 			default: /* a flush */
 				part->n_gens--;
-				world_add(&world, p, open.run, open.start, open.next + unit_random_below(&random, 4));
+				world_add(&world, p, open.run, open.start,
+					open.next + unit_random_below(&random, 4));
 			}
 			merge_show(&memory, picture_of(&world, views, n_views, step), step, MAX_AGE);
 			for (p = 0; p < memory.shown->n_parts; p++) {

@@ -38,8 +38,10 @@ static void test_values(void **state)
 	out_second(&out, "g", INT64_C(1795428000120));
 	out_date(&out, "h", 20780);
 	out_close(&out, '}');
-	assert_out(&out, "{\"a\":\"x\",\"none\":null,\"b\":-9223372036854775808,\"c\":[true,false,{},[]],\"d\":\"-5000.00\","
-			 "\"e\":null,\"f\":\"2026-11-23T10:00:00.120Z\",\"g\":\"2026-11-23T10:00:00Z\",\"h\":\"2026-11-23\"}");
+	assert_out(&out, "{\"a\":\"x\",\"none\":null,\"b\":-9223372036854775808,\"c\":[true,false,{},[]],"
+			 "\"d\":\"-5000.00\","
+			 "\"e\":null,\"f\":\"2026-11-23T10:00:00.120Z\",\"g\":\"2026-11-23T10:00:00Z\",\"h\":"
+			 "\"2026-11-23\"}");
 }
 
 static void test_seconds(void **state)
@@ -47,7 +49,8 @@ static void test_seconds(void **state)
 	static const struct {
 		int64_t ms;
 		const char *text;
-	} cases[] = { { 0, "0.0" }, { 20, "0.02" }, { 100, "0.1" }, { 1000, "1.0" }, { 1234, "1.234" }, { 60000, "60.0" } };
+	} cases[] = { { 0, "0.0" }, { 20, "0.02" }, { 100, "0.1" }, { 1000, "1.0" }, { 1234, "1.234" },
+		{ 60000, "60.0" } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -67,8 +70,12 @@ static void test_text(void **state)
 		{ "", "\"\"" },
 		{ "a\"b\\c", "\"a\\\"b\\\\c\"" },
 		{ "\n\t\x01\x7f", "\"\\u000a\\u0009\\u0001\\u007f\"" },
-		{ "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80", "\"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80\"" },
-		{ "\xff" "a\xc3", "\"\xef\xbf\xbd" "a\xef\xbf\xbd\"" },
+		{ "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80",
+			"\"gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80\"" },
+		{ "\xff"
+		  "a\xc3",
+			"\"\xef\xbf\xbd"
+			"a\xef\xbf\xbd\"" },
 		{ "\xc0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\"" },
 		{ "\xed\xa0\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
 		{ "\xf4\x90\x80\x80", "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"" },
@@ -130,7 +137,8 @@ static void test_etag(void **state)
 
 static void test_problem(void **state)
 {
-	static const char expected[] = "{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\"detail\":\"x: '\\\"' 7\"}";
+	static const char expected[] = "{\"type\":\"about:blank\",\"title\":\"Bad "
+				       "Request\",\"status\":400,\"detail\":\"x: '\\\"' 7\"}";
 	struct problem problem;
 	struct body *body;
 

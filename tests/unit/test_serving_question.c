@@ -23,7 +23,8 @@ static void test_wrong(void **state)
 		{ "/v1/revenue/20111130", NULL, 400, "no date" },
 		{ "/v1/revenue/1979-12-31", NULL, 400, "1980" },
 		{ "/v1/revenue/Today", NULL, 400, "no date" },
-		{ "/v1/revenue/today", "from=2011-01-01", 400, "'from' is not a parameter of this path; it takes currency, view" },
+		{ "/v1/revenue/today", "from=2011-01-01", 400,
+			"'from' is not a parameter of this path; it takes currency, view" },
 		{ "/v1/revenue/today", "currency=gbp", 400, "'gbp' is not a currency" },
 		{ "/v1/revenue/today", "currency=XXX", 400, "ISO 4217" },
 		{ "/v1/revenue/today", "currency=", 400, "currency" },
@@ -55,9 +56,10 @@ static void test_wrong(void **state)
 		struct text query = cases[i].query ? unit_text(cases[i].query) : (struct text){ 0 };
 		int result = question_parse(unit_text(cases[i].path), query, &question, &problem);
 
-		if (result != -1 || problem.status != cases[i].status || !strstr(problem.detail, cases[i].detail))
-			fail_msg("%s?%s gave %d, %d '%s'", cases[i].path, cases[i].query ? cases[i].query : "", result,
-				problem.status, problem.detail);
+		if (result != -1 || problem.status != cases[i].status ||
+			!strstr(problem.detail, cases[i].detail))
+			fail_msg("%s?%s gave %d, %d '%s'", cases[i].path,
+				cases[i].query ? cases[i].query : "", result, problem.status, problem.detail);
 	}
 }
 
@@ -66,7 +68,8 @@ static struct question parse(const char *path, const char *query)
 	struct question question;
 	struct problem problem = { 0 };
 
-	if (question_parse(unit_text(path), query ? unit_text(query) : (struct text){ 0 }, &question, &problem))
+	if (question_parse(
+		    unit_text(path), query ? unit_text(query) : (struct text){ 0 }, &question, &problem))
 		fail_msg("%s?%s gave '%s'", path, query ? query : "", problem.detail);
 	return question;
 }
@@ -90,7 +93,8 @@ static void test_right(void **state)
 	q = parse("/v1/products/top", NULL);
 	assert_true(q.route == QUESTION_PRODUCTS && q.today && q.limit == 10 && !q.by_units);
 	q = parse("/v1/products/top", "date=2011-11-30&by=units&limit=1000");
-	assert_true(!q.today && q.limit == 1000 && q.by_units && q.from == date_from_civil(2011, 11, 30) && q.to == q.from);
+	assert_true(!q.today && q.limit == 1000 && q.by_units && q.from == date_from_civil(2011, 11, 30) &&
+		    q.to == q.from);
 	assert_int_equal(parse("/v1", NULL).route, QUESTION_INDEX);
 	assert_int_equal(parse("/livez", NULL).route, QUESTION_LIVEZ);
 	assert_int_equal(parse("/readyz", "").route, QUESTION_READYZ);
