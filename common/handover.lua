@@ -5,7 +5,7 @@
 -- Rules that hold everywhere here:
 -- - everything is checked before the first write; a bad argument is the error ARGUMENT and has changed nothing;
 -- - `writing` is set first and removed last by a flush: where it stands, a write broke off;
--- - amounts are texts and only HINCRBY touches them, for Lua's numbers are doubles; offsets, runs and times are below
+-- - amounts are texts: HSET writes them into a new chunk, and only HINCRBY changes them, for Lua's numbers are doubles; offsets, runs and times are below
 --   2^53, where doubles are exact;
 -- - every flush touches the chunk `c`, so the highest version in a generation's index is its next offset.
 
@@ -23,8 +23,8 @@ end
 
 -- What HINCRBY takes: its one decimal form, within 64 bits.
 local function is_delta(text)
-	if text == '0' then
-		return true
+	if text and #text < 19 and text:find('^%-?[1-9]%d*$') or text == '0' then
+		return true -- nearly all
 	end
 	local sign, digits = (text or ''):match('^(%-?)([1-9]%d*)$')
 	if not digits or #digits > 19 then
@@ -202,16 +202,30 @@ local function flush_fits(base, g, chunks)
 	return true
 end
 
+-- A chunk that is not there yet: a tenth of the time that HINCRBY takes, and the same values, for nothing is there to add to.
+local function write_new(key, args, first, last)
+	local added = 0
+	redis.call('UNLINK', key)
+	for from = first, last, SLICE do
+		added = added + redis.call('HSET', key, unpack(args, from, math.min(from + SLICE - 1, last)))
+	end
+	if added * 2 ~= last - first + 1 then
+		error('ARGUMENT field twice') -- breaks the write off: the partition starts again
+	end
+end
+
 local function flush_write(base, g, args, chunks, nxt)
-	local index, header = index_key(base, g.id), g.id .. ' ' .. nxt
+	local index, header, call = index_key(base, g.id), g.id .. ' ' .. nxt, redis.call
 	for _, chunk in ipairs(chunks) do
+		local key = chunk.key
 		if chunk.new then
-			redis.call('UNLINK', chunk.key)
+			write_new(key, args, chunk.first, chunk.last)
+		else
+			for i = chunk.first, chunk.last, 2 do
+				call('HINCRBY', key, args[i], args[i + 1])
+			end
 		end
-		for i = chunk.first, chunk.last, 2 do
-			redis.call('HINCRBY', chunk.key, args[i], args[i + 1])
-		end
-		redis.call('HSET', chunk.key, '#', header)
+		call('HSET', key, '#', header)
 		redis.call('ZADD', index, nxt, chunk.name)
 	end
 end

@@ -34,6 +34,7 @@ static struct partition *consumer_partition(struct speed *speed, int number)
 static void consumer_leave(struct speed *speed, struct partition *p)
 {
 	speed->n_pending -= p->n_pending;
+	speed->is_full = false;
 	partition_drop(p);
 	p->state = PARTITION_AWAY;
 }
@@ -244,6 +245,7 @@ static void consumer_message(struct speed *speed, rd_kafka_message_t *message)
 	}
 	p->arrived_ms = speed->wall_ms;
 	speed->n_pending += p->n_pending - before;
+	speed->is_full = speed->n_pending >= speed->config.pending_max || partition_is_full(p);
 	speed->progress.n_records++;
 }
 
@@ -264,7 +266,7 @@ bool consumer_take(struct speed *speed)
 			} else {
 				consumer_message(speed, message);
 			}
-			if (speed->fatal.code != ERR_NONE || speed->n_pending >= speed->config.pending_max)
+			if (speed->fatal.code != ERR_NONE || speed->is_full)
 				return false;
 		}
 	} while (clock_ms() < until_ms);

@@ -23,7 +23,7 @@ static int64_t flush_every_ms(const struct speed *speed)
 {
 	int64_t lag = 0;
 
-	if (speed->n_pending * 2 >= speed->config.pending_max)
+	if (speed->is_full || speed->n_pending * 2 >= speed->config.pending_max)
 		return speed->config.flush_every_ms;
 	for (int i = 0; i < speed->n_partitions; i++)
 		if (speed->partitions[i] && speed->partitions[i]->state == PARTITION_FOLDING && !speed->partitions[i]->at_end)
@@ -63,6 +63,7 @@ void flush_turn(struct speed *speed)
 	}
 	if (!sent)
 		return;
+	speed->is_full = false;
 	speed->flushed_ms = now_ms;
 	if (store_write(&speed->store, &err))
 		flush_lost_redis(speed, &err);

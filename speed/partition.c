@@ -5,6 +5,8 @@
 #include "common/mem.h"
 #include "speed/clock.h"
 
+enum { PARTITION_SUMS_MAX = 16384 };
+
 struct partition *partition_new(const struct config *config, int number)
 {
 	struct partition *p = xcalloc(1, sizeof(*p));
@@ -146,6 +148,11 @@ bool partition_lose(struct partition *p, int64_t first)
 }
 
 /* --- flush ------------------------------------------------------------------------------------------------------- */
+
+bool partition_is_full(const struct partition *p)
+{
+	return p->pending.tally.buckets.n + p->pending.tally.products.n >= PARTITION_SUMS_MAX;
+}
 
 bool partition_is_dirty(const struct partition *p)
 {

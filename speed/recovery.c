@@ -18,6 +18,7 @@ void recovery_need(struct speed *speed, struct partition *p, int64_t wait_ms)
 		return;
 	speed->n_pending -= p->n_pending;
 	partition_drop(p);
+	speed->is_full = false; /* the next record says so again */
 	if (p->state != PARTITION_WAITING)
 		speed->must_assign = true;
 	p->state = PARTITION_WAITING;

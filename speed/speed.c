@@ -87,7 +87,7 @@ static void speed_read_store(struct speed *speed, int timeout_ms)
 
 static bool speed_is_full(const struct speed *speed)
 {
-	return speed->n_pending >= speed->config.pending_max || flush_waits_for_letters(speed);
+	return speed->is_full || flush_waits_for_letters(speed);
 }
 
 /* Sleeps until Kafka or Redis has something, or a timer may be due. */

@@ -54,6 +54,7 @@ struct speed {
 	struct partition **partitions; /* by number; NULL: never had it */
 	int n_partitions;
 	int64_t n_pending;             /* records, over all partitions */
+	bool is_full;                  /* reading waits for a flush */
 	bool is_member;                /* the group has given us partitions */
 	bool must_assign;              /* where to read has changed */
 	int64_t wall_ms;               /* wall clock of this turn */

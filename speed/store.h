@@ -11,7 +11,7 @@
 
 #include "common/redis.h"
 
-enum { STORE_TIMEOUT_MS = 2000 };
+enum { STORE_TIMEOUT_MS = 5000 };
 
 enum store_kind { STORE_FLUSH, STORE_ADOPT, STORE_BEAT };
 

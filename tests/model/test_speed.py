@@ -70,7 +70,7 @@ class World:
         return text
 
     def orders(self, count, *args, seed=1):
-        subprocess.run([os.path.join(BIN, "orders"), "generate", "--count", str(count), "--seed", str(seed), *args], env=self.env,
+        subprocess.run([os.path.join(ROOT, "build", "bin", "orders"), "generate", "--count", str(count), "--seed", str(seed), *args], env=self.env,
                        check=True, capture_output=True, timeout=120)
 
     def dump(self):
@@ -307,7 +307,7 @@ def test_a_stopped_worker_comes_back(world):
     first = world.start()
     world.orders(5000, *EVERYTHING)
     world.wait_caught_up()
-    live = subprocess.Popen([os.path.join(BIN, "orders"), "generate", "--rate", "2000", "--count", "40000"], env=world.env,
+    live = subprocess.Popen([os.path.join(ROOT, "build", "bin", "orders"), "generate", "--rate", "2000", "--count", "40000"], env=world.env,
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     time.sleep(1)
     first.send_signal(signal.SIGSTOP)
