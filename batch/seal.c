@@ -85,6 +85,7 @@ static int seal_parts(const struct seal *seal, redisContext *redis, bool *ret_pr
 	SCOPED(xfreep) bool *done = xcalloc((size_t)seal->n_parts, sizeof(*done));
 	int64_t deadline_ms = batch_now_ms() + seal->config->seal_wait_ms;
 	int left = seal->n_parts;
+	bool told = false;
 
 	for (;;) {
 		bool over = batch_now_ms() >= deadline_ms;
@@ -103,6 +104,11 @@ static int seal_parts(const struct seal *seal, redisContext *redis, bool *ret_pr
 		}
 		if (!left || over)
 			break;
+		if (!told)
+			log_info("waiting for speed to reach the log's end in %d partitions, for %" PRId64
+				 " ms at most",
+				left, seal->config->seal_wait_ms);
+		told = true;
 		if (batch_stop_asked())
 			return batch_stopped(err);
 		batch_sleep_ms(SEAL_POLL_MS);
