@@ -166,6 +166,13 @@ int kafka_range(rd_kafka_t *rk, const char *topic, int partition, int64_t timeou
 	rd_kafka_resp_err_t code =
 		rd_kafka_query_watermark_offsets(rk, topic, partition, &first, &end, (int)timeout_ms);
 
+	if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) { /* it may be younger than what the client knows of the topic */
+		struct kafka_log log;
+
+		if (kafka_describe(rk, topic, timeout_ms, &log, err))
+			return -1;
+		code = rd_kafka_query_watermark_offsets(rk, topic, partition, &first, &end, (int)timeout_ms);
+	}
 	if (code)
 		return err_set(err, ERR_KAFKA, "cannot ask for the offsets of %s/%d: '%s'", topic, partition,
 			rd_kafka_err2str(code));
