@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -79,7 +78,6 @@ class Stack:
 
     def down(self):
         self.run("down", "--wipe")
-        shutil.rmtree(self.directory)
 
 
 class Process:

@@ -30,7 +30,7 @@ def test_wrong_settings_name_the_setting_the_value_and_what_is_allowed(world, na
         (["--redis", "http://x"], {}, ("redis",)),
     ]
     for args, env, words in cases:
-        done = run(world, name, *args, *(["run"] if name == "lambda-batch" else []), **env)
+        done = run(world, name, *(["run"] if name == "lambda-batch" else []), *args, **env)
         assert done.returncode == 64, (args, env, done)
         assert all(word in done.stderr for word in words), (words, done.stderr)
         assert len(done.stderr.strip().splitlines()) <= 2, done.stderr
