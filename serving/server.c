@@ -96,6 +96,7 @@ int server_open(struct server *server, uv_loop_t *loop, const struct config *con
 	server_raise_limit(config);
 	if (server_resolve(config->listen, &addresses, err))
 		return -1;
+	assert(addresses);
 	status = server_listen(server, addresses);
 	freeaddrinfo(addresses);
 	if (status)
