@@ -161,7 +161,7 @@ int pg_schema_check(PGconn *conn, struct err *err)
 			"hint: run 'lambda-batch migrate'",
 			version, n_sql_migrations);
 	if (version > n_sql_migrations)
-		return err_set(err, ERR_DATABASE,
+		return err_set(err, ERR_DATA,
 			"the database's schema has version %" PRId64 ", this program only knows %d; "
 			"hint: use the newer program that migrated it",
 			version, n_sql_migrations);

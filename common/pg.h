@@ -29,8 +29,8 @@ int pg_error(PGconn *conn, const PGresult *result, struct err *err, const char *
 /* 0 for NULL. (libpq has the name pg_int64 for itself.) */
 int64_t pg_number(const PGresult *result, int row, int column);
 
-/* The database's schema is the one that this program was made with; ERR_DATABASE with what to do otherwise.
- * speed and serving do not ask: they go on beside a newer schema. */
+/* The database's schema is the one that this program was made with; ERR_DATABASE when it is older, ERR_DATA
+ * when it is newer, with what to do. speed and serving do not ask: they go on beside a newer schema. */
 MUST_USE int pg_schema_check(PGconn *conn, struct err *err);
 
 /* What is published, with what adopt and a resume need. */
