@@ -1,7 +1,7 @@
 /* See published.h. Failure modes:
  * - Postgres refuses, is away, has no schema: the error is kept for whoever asks; connected anew with backoff up to 5 s;
  * - Postgres hangs in a query: statement_timeout ends it there; where not even that arrives, the thread hangs alone;
- * - the process ends: the thread is simply left. */
+ * - the process ends meanwhile: the thread is left. */
 #include "common/base.h"
 #include "speed/published.h"
 
@@ -10,11 +10,14 @@
 
 #include <pthread.h>
 
-enum { PUBLISHED_TIMEOUT_MS = 3000, PUBLISHED_BACKOFF_MAX_MS = 5000 };
+enum { PUBLISHED_TIMEOUT_MS = 3000, PUBLISHED_BACKOFF_MAX_MS = 5000, PUBLISHED_STOP_MS = 500 };
 
 struct published {
 	const struct config *config;
-	pthread_mutex_t mutex;         /* of the next four */
+	pthread_t thread;
+	pthread_cond_t stopping;
+	pthread_mutex_t mutex;         /* of the next five */
+	bool stop;
 	struct pg_published *arrived;  /* not yet taken */
 	int64_t asked_ms;              /* monotonic; 0: never */
 	struct err err;                /* why the last try failed */
@@ -56,13 +59,34 @@ static int published_connect(const struct config *config, PGconn **conn, struct 
 	return pg_exec(*conn, "SET statement_timeout = '3s'", 0, NULL, NULL, err);
 }
 
+static struct timespec published_after(int64_t ms)
+{
+	int64_t until_ms = clock_wall_ms() + ms;
+
+	return (struct timespec){ .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+}
+
+/* Waits; true when it is time to stop. */
+static bool published_rest(struct published *published, int64_t ms)
+{
+	struct timespec until = published_after(ms);
+	bool stop;
+
+	pthread_mutex_lock(&published->mutex);
+	while (!published->stop && pthread_cond_timedwait(&published->stopping, &published->mutex, &until) == 0)
+		;
+	stop = published->stop;
+	pthread_mutex_unlock(&published->mutex);
+	return stop;
+}
+
 static void *published_run(void *arg)
 {
 	struct published *published = arg;
 	PGconn *conn = NULL;
-	int64_t wait_ms = PUBLISHED_EVERY_MS;
+	int64_t wait_ms = 0;
 
-	for (;; clock_sleep_ms(wait_ms)) {
+	for (; !published_rest(published, wait_ms);) {
 		struct pg_published *answer = xcalloc(1, sizeof(*answer));
 		struct err err = { 0 };
 
@@ -74,21 +98,21 @@ static void *published_run(void *arg)
 		free(answer);
 		published_put(published, NULL, &err);
 		pg_close(&conn);
-		wait_ms = wait_ms * 2 < PUBLISHED_BACKOFF_MAX_MS ? wait_ms * 2 : PUBLISHED_BACKOFF_MAX_MS;
+		wait_ms = wait_ms ? wait_ms * 2 : PUBLISHED_EVERY_MS;
+		wait_ms = wait_ms < PUBLISHED_BACKOFF_MAX_MS ? wait_ms : PUBLISHED_BACKOFF_MAX_MS;
 	}
+	pg_close(&conn);
 	return NULL;
 }
 
 struct published *published_start(const struct config *config)
 {
 	struct published *published = xcalloc(1, sizeof(*published));
-	pthread_t thread;
-
 	published->config = config;
 	pthread_mutex_init(&published->mutex, NULL);
-	if (pthread_create(&thread, NULL, published_run, published))
+	pthread_cond_init(&published->stopping, NULL);
+	if (pthread_create(&published->thread, NULL, published_run, published))
 		abort(); /* no thread at start is as good as no memory */
-	pthread_detach(thread);
 	return published;
 }
 
@@ -111,4 +135,24 @@ const struct pg_published *published_get(struct published *published, struct err
 	pthread_mutex_unlock(&published->mutex);
 	published_free(old);
 	return fresh ? published->taken : NULL;
+}
+
+bool published_stop(struct published *published)
+{
+	struct timespec until = published_after(PUBLISHED_STOP_MS);
+
+	if (!published)
+		return true;
+	pthread_mutex_lock(&published->mutex);
+	published->stop = true;
+	pthread_cond_signal(&published->stopping);
+	pthread_mutex_unlock(&published->mutex);
+	if (pthread_timedjoin_np(published->thread, NULL, &until))
+		return false;
+	published_free(published->arrived);
+	published_free(published->taken);
+	pthread_cond_destroy(&published->stopping);
+	pthread_mutex_destroy(&published->mutex);
+	free(published);
+	return true;
 }

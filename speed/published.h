@@ -11,10 +11,14 @@ enum { PUBLISHED_EVERY_MS = 1000, PUBLISHED_FRESH_MS = 5000 };
 
 struct published;
 
-/* Starts the thread. config is borrowed for good: the thread is left behind when the process ends. */
+/* Starts the thread. config is borrowed until published_stop() has returned true. */
 struct published *published_start(const struct config *config);
 
 /* The newest answer; NULL when there is none that counts, *err then says why not. Borrowed until the next call. One thread. */
 const struct pg_published *published_get(struct published *published, struct err *err);
+
+/* Ends the thread and frees everything. False: a question to Postgres hangs, so the thread is left behind with what it uses;
+ * the process is about to end. Accepts NULL. */
+bool published_stop(struct published *published);
 
 #endif

@@ -179,7 +179,7 @@ void speed_close(struct speed *speed)
 			partition_free(speed->partitions[i]);
 	free(speed->partitions);
 	event_parser_free(speed->parser);
-	if (!speed->published) /* else its thread still reads it */
+	if (published_stop(speed->published))
 		config_release(&speed->config);
 	log_info("end");
 }

@@ -82,6 +82,8 @@ static size_t values_sort(struct values *values, size_t first, size_t n)
 {
 	size_t n_chunks = 0;
 
+	if (first == n)
+		return 0;
 	qsort(values->order + first, n - first, sizeof(*values->order), values_order_compare);
 	for (size_t i = first; i < n; i++)
 		n_chunks += i == first || values->order[i].chunk != values->order[i - 1].chunk;
