@@ -344,6 +344,36 @@ def test_retention_took_records(world):
     world.stop(speed)
 
 
+def test_a_server_hangs(world):
+    """Redis, Postgres, then Kafka stop answering: the worker goes on as far as it can, and ends in time on SIGTERM."""
+    def pid(server):
+        with open(os.path.join(world.stack.directory, f"{server}.pid"), encoding="utf-8") as file:
+            return int(file.readline())
+    world.orders(1000)
+    speed = world.start()
+    world.wait_caught_up()
+    for server in ("redis", "kafka"):
+        os.kill(pid(server), signal.SIGSTOP)
+        try:
+            time.sleep(1)
+            world.stop(speed)
+        finally:
+            os.kill(pid(server), signal.SIGCONT)
+        speed = world.start()
+        world.orders(1000, seed=len(world.logs))
+        world.wait_caught_up()
+    world.check()
+    os.kill(pid("redis"), signal.SIGSTOP)
+    try:
+        world.orders(1000, seed=10)
+        world.wait_log("redis does not answer")
+    finally:
+        os.kill(pid("redis"), signal.SIGCONT)
+    world.wait_caught_up()
+    world.check()
+    world.stop(speed)
+
+
 def test_another_log(world):
     """The topic was created again: plain message, exit 65."""
     world.orders(2000, "--days", "1")
