@@ -8,6 +8,7 @@ enum { PG_LINK_PAUSE_MIN_MS = 100, PG_LINK_PAUSE_MAX_MS = 2000, PG_LINK_TICK_MS 
 
 enum pg_link_state {
 	PG_LINK_PAUSING, /* until deadline_ms, then the next attempt */
+	PG_LINK_RESOLVING,
 	PG_LINK_CONNECTING,
 	PG_LINK_UP,
 };
@@ -17,6 +18,10 @@ struct pg_link {
 	const char *uri, *role; /* borrowed */
 	char *where; /* "HOST:PORT", for the log */
 	struct pg_link_events events;
+	char *host; /* to be resolved; NULL: libpq needs no help */
+	uv_getaddrinfo_t resolve;
+	bool resolving, stopping;
+	unsigned attempts; /* each takes the next of the host's addresses */
 	uv_timer_t timer;
 	uv_poll_t *poll; /* of socket; owned, freed when closed; NULL: none */
 	int socket;
@@ -40,6 +45,7 @@ static void pg_link_unref(struct pg_link *link)
 	if (--link->refs)
 		return;
 	free(link->where);
+	free(link->host);
 	free(link);
 }
 
@@ -165,11 +171,13 @@ static void pg_link_on_notice(void *data, const PGresult *result)
 	log_debug("postgres: %s", PQresultErrorMessage(result));
 }
 
-static void pg_link_start(struct pg_link *link)
+/* address: of the host, or NULL for libpq to find out */
+static void pg_link_connect(struct pg_link *link, const char *address)
 {
 	char name[64];
-	const char *const names[] = { "dbname", "application_name", "client_encoding", NULL };
-	const char *const values[] = { link->uri, name, "UTF8", NULL };
+	const char *const names[] = { "dbname", "application_name", "client_encoding",
+		address ? "hostaddr" : NULL, NULL };
+	const char *const values[] = { link->uri, name, "UTF8", address, NULL };
 	struct err err = { 0 };
 
 	snprintf(name, sizeof(name), "lambda-serving %s", link->role);
@@ -184,6 +192,59 @@ static void pg_link_start(struct pg_link *link)
 	} else if (pg_link_watch(link, UV_WRITABLE, &err)) {
 		pg_link_fail(link, &err);
 	}
+}
+
+static void pg_link_on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *addresses)
+{
+	struct pg_link *link = req->data;
+	const struct addrinfo *address = addresses;
+	char text[64] = "";
+	unsigned n = 0;
+	struct err err = { 0 };
+
+	link->resolving = false;
+	for (const struct addrinfo *a = addresses; a; a = a->ai_next)
+		n++;
+	for (unsigned i = n ? link->attempts++ % n : 0; i; i--)
+		address = address->ai_next;
+	if (!status && address)
+		status = uv_ip_name(address->ai_addr, text, sizeof(text));
+	uv_freeaddrinfo(addresses);
+	if (link->state == PG_LINK_RESOLVING && !link->stopping) {
+		if (status || !*text) {
+			err_set(&err, ERR_DATABASE, "cannot find host '%s': '%s'", link->host,
+				uv_strerror(status));
+			pg_link_fail(link, &err);
+		} else {
+			pg_link_connect(link, text);
+		}
+	}
+	pg_link_unref(link);
+}
+
+static void pg_link_start(struct pg_link *link)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+	struct err err = { 0 };
+	int status;
+
+	if (!link->host) {
+		pg_link_connect(link, NULL);
+		return;
+	}
+	link->state = PG_LINK_RESOLVING;
+	link->deadline_ms = uv_now(link->loop) + PG_LINK_TIMEOUT_MS;
+	if (link->resolving)
+		return; /* an answer is still owed to us from the last attempt; it is taken as this one's */
+	link->resolve.data = link;
+	status = uv_getaddrinfo(link->loop, &link->resolve, pg_link_on_resolved, link->host, NULL, &hints);
+	if (status) {
+		err_set(&err, ERR_DATABASE, "cannot find host '%s': '%s'", link->host, uv_strerror(status));
+		pg_link_fail(link, &err);
+		return;
+	}
+	link->resolving = true;
+	link->refs++;
 }
 
 /* Everything of the statement under way has been sent? Else we wait for the socket to take more. */
@@ -304,7 +365,8 @@ static void pg_link_on_timer(uv_timer_t *timer)
 	if (link->lost.code) {
 		err = link->lost;
 		pg_link_fail(link, &err);
-	} else if ((link->state == PG_LINK_CONNECTING && now >= link->deadline_ms) ||
+	} else if (((link->state == PG_LINK_CONNECTING || link->state == PG_LINK_RESOLVING) &&
+			   now >= link->deadline_ms) ||
 		   (link->running && link->calls && now >= link->calls->deadline_ms)) {
 		err_set(&err, ERR_DATABASE, "no answer within %d ms", PG_LINK_TIMEOUT_MS);
 		pg_link_fail(link, &err);
@@ -316,12 +378,12 @@ static void pg_link_on_timer_closed(uv_handle_t *handle)
 	pg_link_unref(handle->data);
 }
 
-/* "HOST:PORT" of a libpq URI, for the log; -1 when it is none. */
-static int pg_link_where(const char *uri, char **ret_where, struct err *err)
+/* Takes a libpq URI apart: "HOST:PORT" for the log, and the host if it is one name that is to be resolved. */
+static int pg_link_parse(struct pg_link *link, struct err *err)
 {
 	char *message = NULL;
-	PQconninfoOption *options = PQconninfoParse(uri, &message);
-	const char *host = NULL, *port = NULL;
+	PQconninfoOption *options = PQconninfoParse(link->uri, &message);
+	const char *host = NULL, *address = NULL, *port = NULL;
 
 	if (message)
 		PQfreemem(message); /* it quotes the URI with its password */
@@ -331,12 +393,16 @@ static int pg_link_where(const char *uri, char **ret_where, struct err *err)
 			"hint: postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with special characters as "
 			"%%XX");
 	for (const PQconninfoOption *option = options; option->keyword; option++) {
-		if (!strcmp(option->keyword, "host") || (!strcmp(option->keyword, "hostaddr") && option->val))
-			host = option->val ? option->val : host;
-		if (!strcmp(option->keyword, "port"))
+		if (!strcmp(option->keyword, "host"))
+			host = option->val;
+		else if (!strcmp(option->keyword, "hostaddr"))
+			address = option->val;
+		else if (!strcmp(option->keyword, "port"))
 			port = option->val;
 	}
-	*ret_where = xasprintf("%s:%s", host ? host : "localhost", port ? port : "5432");
+	if (host && *host && *host != '/' && *host != '@' && !strchr(host, ',') && !address)
+		link->host = xstrdup(host);
+	link->where = xasprintf("%s:%s", host ? host : address ? address : "localhost", port ? port : "5432");
 	PQconninfoFree(options);
 	return 0;
 }
@@ -346,12 +412,12 @@ int pg_link_open(uv_loop_t *loop, const char *uri, const char *role, const struc
 {
 	struct pg_link *link = xcalloc(1, sizeof(*link));
 
-	if (pg_link_where(uri, &link->where, err)) {
+	link->uri = uri;
+	if (pg_link_parse(link, err)) {
 		free(link);
 		return -1;
 	}
 	link->loop = loop;
-	link->uri = uri;
 	link->role = role;
 	link->quiet = !events;
 	if (events)
@@ -372,6 +438,9 @@ void pg_link_close(struct pg_link *link)
 	struct err err = { 0 };
 
 	err_set(&err, ERR_STOPPED, "stopping");
+	link->stopping = true;
+	if (link->resolving)
+		uv_cancel((uv_req_t *)&link->resolve);
 	pg_link_shut(link);
 	link->state = PG_LINK_PAUSING;
 	pg_link_end_calls(link, &err);

@@ -4,8 +4,8 @@
  * What can fail: connecting, or a connection that breaks or does not answer in time: the statement under way
  * and those that wait end with an error, and the connection is opened again after a pause (100 ms, doubling
  * up to 2 s). A statement that Postgres refuses ends with an error of its own. The first failure after a time
- * of health is logged, and the recovery. One thread: the loop's. (libpq resolves a host name itself, which
- * can block the loop; give an address where that matters.) */
+ * of health is logged, and the recovery. One thread: the loop's. A host name is resolved by libuv, for
+ * libpq would block. */
 #ifndef SERVING_PG_LINK_H
 #define SERVING_PG_LINK_H
 

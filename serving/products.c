@@ -93,7 +93,7 @@ static void product_load_finish(struct product_load *load)
 	load->state = PRODUCT_LOAD_READY;
 	load->ready_ms = (int64_t)uv_now(load->products->timer.loop);
 	load->fresh_ms = (load->ready_ms - load->started_ms) * PRODUCTS_SHARE;
-	if (load->fresh_ms < PRODUCTS_FRESH_MS)
+	if (load->fresh_ms < PRODUCTS_FRESH_MS || load->problem.status || load->speed_away)
 		load->fresh_ms = PRODUCTS_FRESH_MS;
 	if (!load->problem.status &&
 		load->speed_away) { /* the answer must not claim what the speed view would add */
@@ -411,7 +411,7 @@ struct body *products_ask(
 	load = products_find(products, question->from, false);
 	age_ms = ready ? (int64_t)uv_now(products->timer.loop) - ready->ready_ms : 0;
 	wanted = !load && (!ready || age_ms >= ready->fresh_ms);
-	usable = ready && age_ms < ready->fresh_ms + PRODUCTS_STALE_MS;
+	usable = ready && age_ms < ready->fresh_ms + (ready->problem.status ? 0 : PRODUCTS_STALE_MS);
 	body = usable ? product_load_answer(ready, question, problem) : NULL;
 	if (wanted) /* may take the place of `ready` */
 		load = products_load(products, question->from);

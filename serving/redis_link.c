@@ -25,6 +25,7 @@ struct redis_link {
 	struct redis_uri uri;
 	enum redis_link_state state;
 	bool has_tcp, resolving, stopping, away;
+	bool healthy; /* it has answered on this connection */
 	unsigned attempts; /* each takes the next of the host's addresses */
 	unsigned refs; /* handles and requests that still call back */
 	uint64_t pause_ms, deadline_ms;
@@ -192,6 +193,7 @@ static void redis_link_fail(struct redis_link *link, const struct err *err)
 		log_warn("redis at %s:%d cannot be asked, retrying: %s", link->uri.host, link->uri.port,
 			err->msg);
 	link->away = true;
+	link->healthy = false;
 	redis_link_shut(link);
 	redis_link_end_calls(link, err);
 }
@@ -202,6 +204,17 @@ static void redis_link_on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t 
 
 	(void)suggested;
 	*buf = uv_buf_init(link->read_buf, REDIS_LINK_READ_BYTES);
+}
+
+/* A server that accepts connections and does not answer is not there yet. */
+static void redis_link_be_healthy(struct redis_link *link)
+{
+	if (link->state != REDIS_LINK_UP || link->healthy)
+		return;
+	log_info("redis at %s:%d answers", link->uri.host, link->uri.port);
+	link->healthy = true;
+	link->away = false;
+	link->pause_ms = REDIS_LINK_PAUSE_MIN_MS;
 }
 
 /* Hands out the replies that are complete. A handler may close the link. */
@@ -223,6 +236,7 @@ static int redis_link_deliver(struct redis_link *link, struct err *err)
 		link->calls = call->next;
 		if (!link->calls)
 			link->calls_end = &link->calls;
+		redis_link_be_healthy(link);
 		call->done(call, reply, NULL);
 		freeReplyObject(reply);
 	}
@@ -363,9 +377,6 @@ static void redis_link_greet(struct redis_link *link)
 		return;
 	}
 	link->state = REDIS_LINK_UP;
-	link->pause_ms = REDIS_LINK_PAUSE_MIN_MS;
-	log_info("redis at %s:%d: connected", link->uri.host, link->uri.port);
-	link->away = false;
 }
 
 static void redis_link_on_timer_closed(uv_handle_t *handle)

@@ -11,18 +11,24 @@
 #include "serving/session.h"
 
 /* Every connection is a file descriptor, and we need some more. */
-static void server_raise_limit(const struct config *config)
+static void server_set_limit(struct server *server)
 {
 	struct rlimit limit;
-	rlim_t want = (rlim_t)config->connections_max + 64;
+	rlim_t want = (rlim_t)server->config->connections_max + SERVER_OTHER_FILES;
 
+	server->connections_max = (size_t)server->config->connections_max;
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= want)
 		return;
 	limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < want)
-		log_warn("only %" PRIu64 " files may be open, too few for --connections-max=%" PRId64
-			 "; going on with what there is, see ulimit -n",
-			(uint64_t)limit.rlim_cur, config->connections_max);
+	if (!setrlimit(RLIMIT_NOFILE, &limit) && limit.rlim_cur >= want)
+		return;
+	server->connections_max = limit.rlim_cur > 2 * SERVER_OTHER_FILES
+					  ? limit.rlim_cur - SERVER_OTHER_FILES
+					  : SERVER_OTHER_FILES;
+	log_warn("only %" PRIu64
+		 " files may be open, so going on with %zu connections, not --connections-max=%" PRId64
+		 "; hint: ulimit -n",
+		(uint64_t)limit.rlim_cur, server->connections_max, server->config->connections_max);
 }
 
 static void server_on_connection(uv_stream_t *listener, int status)
@@ -93,7 +99,7 @@ int server_open(struct server *server, uv_loop_t *loop, const struct config *con
 	server->products = products;
 	server->metrics.started_ms = live_wall_ms();
 	server->complained_ms = INT64_MIN / 2;
-	server_raise_limit(config);
+	server_set_limit(server);
 	if (server_resolve(config->listen, &addresses, err))
 		return -1;
 	assert(addresses);

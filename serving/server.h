@@ -12,7 +12,12 @@
 #include "serving/metrics.h"
 #include "serving/products.h"
 
-enum { SERVER_DRAIN_MS = 4500, SERVER_BACKLOG = 1024, SERVER_BODIES_MAX_BYTES = 128 << 20 };
+enum {
+	SERVER_DRAIN_MS = 4500,
+	SERVER_BACKLOG = 1024,
+	SERVER_BODIES_MAX_BYTES = 128 << 20,
+	SERVER_OTHER_FILES = 32
+};
 
 struct session;
 TAILQ_HEAD(session_list, session);
@@ -23,6 +28,7 @@ struct server {
 	struct live *live; /* borrowed */
 	struct products *products; /* borrowed */
 	struct metrics metrics;
+	size_t connections_max; /* as set, or as many as the system lets us open */
 	uv_tcp_t listener;
 	uv_timer_t drain;
 	bool listening, draining;

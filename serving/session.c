@@ -117,10 +117,13 @@ static void session_on_deadline(uv_timer_t *timer)
 	struct session *session = timer->data;
 
 	if (session->state == SESSION_READING) {
+		session->asked_ns = uv_hrtime();
+		memset(&session->request, 0, sizeof(session->request));
 		answer_refuse(&session->answer, 408, "the request did not arrive in time");
 		session->last = true;
 		session_respond(session);
 	} else if (session->state == SESSION_WAITING) {
+		session->last = true; /* the waiter is not ours again until it was called */
 		answer_refuse(&session->answer, 503, "the answer was not ready in time");
 		session_respond(session);
 	} else {
@@ -307,7 +310,7 @@ static bool session_make_room(struct server *server)
 {
 	struct session *longest = TAILQ_FIRST(&server->idle);
 
-	if (server->metrics.connections < (size_t)server->config->connections_max)
+	if (server->metrics.connections < server->connections_max)
 		return true;
 	if (!longest)
 		return false;

@@ -71,6 +71,20 @@ static void speedview_complain(struct speedview *speedview, const struct err *er
 	speedview->complained = true;
 }
 
+/* Counts per business day mean nothing to us when they are of another zone's days. */
+static int speedview_check_zone(const struct speedview *speedview, const char *fold, struct err *err)
+{
+	const char *zone = strstr(fold, ";tz=");
+	size_t len = strlen(speedview->config->time_zone);
+
+	if (!zone || (!strncmp(zone + 4, speedview->config->time_zone, len) && zone[4 + len] == ';'))
+		return 0;
+	return err_set(err, ERR_DATA,
+		"lambda-speed counts by other rules ('%s') than --time-zone=%s; hint: all three programs "
+		"need the same",
+		fold, speedview->config->time_zone);
+}
+
 static int speedview_take(
 	struct speedview *speedview, int partition, const redisReply *reply, struct err *err)
 {
@@ -79,7 +93,9 @@ static int speedview_take(
 
 	if (redis_read_reply(reply, &view, err))
 		return -1;
-	result = speedcopy_take(&speedview->copies[partition], &view, err);
+	result = speedview_check_zone(speedview, view.state.fold, err);
+	if (!result)
+		result = speedcopy_take(&speedview->copies[partition], &view, err);
 	redis_view_release(&view);
 	if (result)
 		return err_wrap(err, "partition %d", partition);
