@@ -1,12 +1,12 @@
 #!lua name=lambda_1
--- The hand-over between speed and batch, for one partition per call (docs/redis.md has keys, fields, arguments and replies).
+-- The hand-over between speed and batch, one partition per call (docs/redis.md: keys, arguments, replies).
 -- The steps are those of the protocol's model: flush = f_flush, seal = f_seal, adopt = f_adopt.
 --
 -- Rules that hold everywhere here:
--- - everything is checked before the first write; a bad argument is the error ARGUMENT and has changed nothing;
+-- - everything is checked before the first write; a bad argument is the error ARGUMENT, nothing has changed;
 -- - `writing` is set first and removed last by a flush: where it stands, a write broke off;
--- - amounts are texts: HSET writes them into a new chunk, and only HINCRBY changes them, for Lua's numbers are doubles; offsets, runs and times are below
---   2^53, where doubles are exact;
+-- - amounts are texts: HSET writes them into a new chunk, only HINCRBY changes them, for Lua's numbers are
+--   doubles; offsets, runs and times are below 2^53, where doubles are exact;
 -- - every flush touches the chunk `c`, so the highest version in a generation's index is its next offset.
 
 local MAX = 9007199254740992 -- 2^53
@@ -69,8 +69,8 @@ local function load(base)
 		state[list[i]] = list[i + 1]
 	end
 	for run, start, nxt in (state.gens or ''):gmatch('(%d+),(%d+),(%d+)') do
-		table.insert(state.generations, { run = number(run), start = number(start), nxt = number(nxt), id = run,
-			start_text = start, nxt_text = nxt })
+		table.insert(state.generations, { run = number(run), start = number(start), nxt = number(nxt),
+			id = run, start_text = start, nxt_text = nxt })
 	end
 	state.open = state.generations[#state.generations]
 	state.broken = state.writing ~= nil or state.open == nil
@@ -139,9 +139,9 @@ local function is_whole(base, g)
 	return for_chunks('EXISTS', base, g.id, chunks) == #chunks
 end
 
--- flush -----------------------------------------------------------------------------------------------------------------
+-- flush -------------------------------------------------------------------------------------------
 
--- Parses what stands behind the fixed arguments of a flush into { name, first, last }: positions of field, delta pairs.
+-- Parses what stands behind a flush's fixed arguments into { name, first, last }: where its fields stand.
 local function flush_chunks(args, n)
 	local chunks, at, names = {}, 10, {}
 	for _ = 1, n do
@@ -183,7 +183,7 @@ local function check_lost(text, from, to)
 	return a ~= nil and b ~= nil and from <= a and a < b and b <= to
 end
 
--- Every chunk that the index names must be there with the header of its version; what it does not name is a leftover.
+-- Every chunk that the index names must be there with the header of its version; others are leftovers.
 local function flush_fits(base, g, chunks)
 	if not index_ends(base, g) then
 		return false
@@ -202,7 +202,7 @@ local function flush_fits(base, g, chunks)
 	return true
 end
 
--- A chunk that is not there yet: a tenth of the time that HINCRBY takes, and the same values, for nothing is there to add to.
+-- A chunk that is not there yet: the same values as by HINCRBY, in less than half of the time.
 local function write_new(key, args, first, last)
 	local added = 0
 	redis.call('UNLINK', key)
@@ -271,12 +271,12 @@ local function flush(keys, args)
 	local fits = flush_fits(base, g, chunks)
 	redis.call('HSET', key, 'writing', args[1])
 	if not fits then
-		return reply(base, 'refused', 'broken') -- the marker stays: the next adopt starts the partition again
+		return reply(base, 'refused', 'broken') -- the marker stays: the next adopt starts again
 	end
 	flush_write(base, g, args, chunks, args[2])
 	g.nxt_text = args[2]
-	redis.call('HSET', key, 'gens', gens_text(state.generations), 'latest_event', args[5], 'latest_record', args[6],
-		'tail', args[7])
+	redis.call('HSET', key, 'gens', gens_text(state.generations), 'latest_event', args[5],
+		'latest_record', args[6], 'tail', args[7])
 	if args[8] ~= '' then
 		local lost = (state.lost or '') == '' and '' or state.lost .. ' '
 		redis.call('HSET', key, 'lost', lost .. g.id .. ':' .. args[8])
@@ -285,14 +285,15 @@ local function flush(keys, args)
 	return { 'ok' }
 end
 
--- seal ------------------------------------------------------------------------------------------------------------------
+-- seal --------------------------------------------------------------------------------------------
 
 -- Opens a generation at `cut`; what a generation of that name may have left behind goes first.
 local function open_generation(base, generations, id, cut, cut_state)
 	remove_generation(base, id)
-	generations[#generations + 1] = { run = number(id), start = number(cut), nxt = number(cut), id = id, start_text = cut,
-		nxt_text = cut }
-	redis.call('HSET', base .. ':state', 'gens', gens_text(generations), 'cut:' .. id, table.concat(cut_state, ','))
+	generations[#generations + 1] = { run = number(id), start = number(cut), nxt = number(cut), id = id,
+		start_text = cut, nxt_text = cut }
+	redis.call('HSET', base .. ':state', 'gens', gens_text(generations),
+		'cut:' .. id, table.concat(cut_state, ','))
 end
 
 local function seal(keys, args)
@@ -310,7 +311,8 @@ local function seal(keys, args)
 	end
 	for _, g in ipairs(state.generations) do
 		if g.run == run then -- asked again: what was so at the cut, not what speed has added since
-			local event, record, tail = (state['cut:' .. g.id] or ',,'):match('^([^,]*),([^,]*),(.*)$')
+			local at_cut = state['cut:' .. g.id] or ',,'
+			local event, record, tail = at_cut:match('^([^,]*),([^,]*),(.*)$')
 			return { 'ok', g.start_text, state.fold, event, record, state.log, tail }
 		end
 	end
@@ -318,11 +320,12 @@ local function seal(keys, args)
 		return { 'refused', 'superseded' }
 	end
 	local cut = state.open.nxt_text
-	open_generation(base, state.generations, args[1], cut, { state.latest_event, state.latest_record, state.tail })
-	return { 'ok', cut, state.fold, state.latest_event, state.latest_record, state.log, state.tail }
+	local event, record, tail = state.latest_event, state.latest_record, state.tail
+	open_generation(base, state.generations, args[1], cut, { event, record, tail })
+	return { 'ok', cut, state.fold, event, record, state.log, tail }
 end
 
--- adopt -----------------------------------------------------------------------------------------------------------------
+-- adopt -------------------------------------------------------------------------------------------
 
 -- Do the generations from `run` on join the cut, without hole or overlap, and are all their chunks there?
 local function joins(base, state, run, cut)
@@ -357,7 +360,7 @@ local function now_ms()
 	return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
--- Notes since when a generation is covered by the published run, and removes those that are covered for keep_ms.
+-- Notes since when a generation is covered by the published run; removes those covered for keep_ms.
 local function expire(base, state, run, keep_ms)
 	local now, since, kept, covered = now_ms(), {}, {}, {}
 	for id, ms in (state.covered or ''):gmatch('(%d+):(%d+)') do
@@ -385,8 +388,8 @@ local function expire(base, state, run, keep_ms)
 end
 
 local function write_cut(base, fold, at_cut)
-	redis.call('HSET', base .. ':state', 'fold', fold, 'latest_event', at_cut[1], 'latest_record', at_cut[2], 'tail',
-		at_cut[3])
+	redis.call('HSET', base .. ':state', 'fold', fold, 'latest_event', at_cut[1],
+		'latest_record', at_cut[2], 'tail', at_cut[3])
 end
 
 -- The partition starts again as generation `run` at the cut; at_cut: the state's fields that are so there.
@@ -399,7 +402,8 @@ local function start_again(base, state, id, cut, log, fold, at_cut)
 		remove_generation(base, g.id)
 	end
 	redis.call('DEL', base .. ':state')
-	redis.call('HSET', base .. ':state', 'seen', seen, 'born', born, 'log', log, 'lost', '', 'covered', '')
+	redis.call('HSET', base .. ':state', 'seen', seen, 'born', born, 'log', log, 'lost', '', 'covered',
+		'')
 	open_generation(base, {}, id, cut, at_cut)
 	write_cut(base, fold, at_cut)
 end
@@ -444,9 +448,10 @@ local function adopt(keys, args)
 	elseif state and state.log and state.log ~= '' and log ~= '' and state.log ~= log then
 		return reply(base, 'ok', 'other_log')
 	end
-	if state and not state.broken and not force and joins(base, state, run, cut) then
+	local usable = state and not state.broken and not force
+	if usable and joins(base, state, run, cut) then
 		what = 'same'
-	elseif state and not state.broken and not force and state.open.nxt <= cut and state.open.run < run then
+	elseif usable and state.open.nxt <= cut and state.open.run < run then
 		what = 'skipped'
 		open_generation(base, state.generations, args[2], args[3], at_cut)
 		write_cut(base, fold, at_cut)
@@ -463,7 +468,7 @@ local function adopt(keys, args)
 	return reply(base, 'ok', what)
 end
 
--- read ------------------------------------------------------------------------------------------------------------------
+-- read --------------------------------------------------------------------------------------------
 
 -- The chunks of a kind with a version above `since`, oldest first: { name, version }.
 local function changed_chunks(index, kind, since)
@@ -475,7 +480,8 @@ local function changed_chunks(index, kind, since)
 		end
 		return out
 	end
-	local list = redis.call('ZRANGEBYSCORE', index, '(' .. string.format('%.0f', since), '+inf', 'WITHSCORES')
+	local above = '(' .. string.format('%.0f', since)
+	local list = redis.call('ZRANGEBYSCORE', index, above, '+inf', 'WITHSCORES')
 	for i = 1, #list, 2 do
 		if list[i]:sub(1, 1) ~= 'p' then
 			out[#out + 1] = { list[i], list[i + 1] }
@@ -520,7 +526,8 @@ local function read_check(keys, args)
 		return 'limit'
 	end
 	for i = 3, #args, 2 do
-		if not number(args[i]) or not number(args[i + 1]) or (i > 3 and number(args[i]) <= number(args[i - 2])) then
+		local run, before = number(args[i]), i > 3 and number(args[i - 2]) or -1
+		if not run or not number(args[i + 1]) or run <= before then
 			return 'run since'
 		end
 	end
@@ -559,7 +566,7 @@ local function read(keys, args)
 	return out
 end
 
--- drop ------------------------------------------------------------------------------------------------------------------
+-- drop --------------------------------------------------------------------------------------------
 
 local function drop(keys, args)
 	if #keys ~= 1 or not is_base(keys[1]) or #args ~= 0 then

@@ -8,7 +8,7 @@
 #include <stdarg.h>
 #include <sys/time.h>
 
-/* --- the address ------------------------------------------------------------------------------------------------- */
+/* --- the address ------------------------------------------------------------------------------- */
 
 static int redis_hex(char c)
 {
@@ -122,7 +122,8 @@ int redis_uri_parse(const char *uri, struct redis_uri *ret_uri, struct err *err)
 	return 0;
 wrong:
 	redis_uri_release(&out);
-	return err_set(err, ERR_USAGE, "address of redis is not of the form redis://[[user]:password@]host[:port][/db]");
+	return err_set(err, ERR_USAGE,
+		"address of redis is not of the form redis://[[user]:password@]host[:port][/db]");
 }
 
 void redis_uri_release(struct redis_uri *uri)
@@ -133,7 +134,7 @@ void redis_uri_release(struct redis_uri *uri)
 	*uri = (struct redis_uri){ 0 };
 }
 
-/* --- commands ---------------------------------------------------------------------------------------------------- */
+/* --- commands ---------------------------------------------------------------------------------- */
 
 enum { REDIS_HEAD = 24 }; /* room in front for "*N\r\n", which is known last */
 
@@ -249,13 +250,13 @@ bool redis_hello_command(struct redis_command *command, const struct redis_uri *
 	return false;
 }
 
-/* --- the connection ---------------------------------------------------------------------------------------------- */
+/* --- the connection ---------------------------------------------------------------------------- */
 
 int redis_error(const redisContext *redis, const redisReply *reply, struct err *err, const char *what)
 {
 	if (reply && reply->type == REDIS_REPLY_ERROR)
-		return err_set(err, strncmp(reply->str, "DAMAGED", 7) == 0 ? ERR_DATA : ERR_REDIS, "%s: redis says '%s'", what,
-			reply->str);
+		return err_set(err, strncmp(reply->str, "DAMAGED", 7) == 0 ? ERR_DATA : ERR_REDIS,
+			"%s: redis says '%s'", what, reply->str);
 	if (reply)
 		return err_set(err, ERR_REDIS, "%s: redis' reply is not of the expected form", what);
 	if (redis->err == REDIS_ERR_IO && (errno == EAGAIN || errno == ETIMEDOUT))
@@ -269,14 +270,15 @@ bool redis_lacks_function(const redisReply *reply)
 }
 
 /* One round trip; an error reply is a reply here. */
-static int redis_exchange(redisContext *redis, struct redis_command *command, redisReply **ret_reply, struct err *err,
-	const char *what)
+static int redis_exchange(redisContext *redis, struct redis_command *command, redisReply **ret_reply,
+	struct err *err, const char *what)
 {
 	size_t len;
 	const char *bytes = redis_command_done(command, &len);
 	void *reply = NULL;
 
-	if (redisAppendFormattedCommand(redis, bytes, len) != REDIS_OK || redisGetReply(redis, &reply) != REDIS_OK)
+	if (redisAppendFormattedCommand(redis, bytes, len) != REDIS_OK ||
+		redisGetReply(redis, &reply) != REDIS_OK)
 		return redis_error(redis, NULL, err, what);
 	*ret_reply = reply;
 	return 0;
@@ -290,7 +292,8 @@ int redis_call(redisContext *redis, struct redis_command *command, redisReply **
 		return -1;
 	if (redis_lacks_function(reply)) {
 		redis_reply_free(&reply);
-		if (redis_load_functions(redis, err) || redis_exchange(redis, command, &reply, err, "cannot ask redis"))
+		if (redis_load_functions(redis, err) ||
+			redis_exchange(redis, command, &reply, err, "cannot ask redis"))
 			return -1;
 	}
 	if (reply->type == REDIS_REPLY_ERROR) {
@@ -314,7 +317,8 @@ int redis_load_functions(redisContext *redis, struct err *err)
 	redis_command_text(&command, handover_lua);
 	if (redis_exchange(redis, &command, &reply, err, "cannot load the functions"))
 		return -1;
-	return reply->type == REDIS_REPLY_ERROR ? redis_error(redis, reply, err, "cannot load the functions") : 0;
+	return reply->type == REDIS_REPLY_ERROR ? redis_error(redis, reply, err, "cannot load the functions")
+						: 0;
 }
 
 /* Copies the value of "name:value\r\n" of INFO; "" when it is not there. */
@@ -356,10 +360,13 @@ static int redis_check_server(redisContext *redis, struct err *err)
 			redis_info(reply->str, "maxmemory_policy", policy, sizeof(policy));
 	}
 	if (strtol(version, NULL, 10) < 7)
-		return err_set(err, ERR_REDIS, "redis is version '%s', but its functions need version 7.0 or newer", version);
+		return err_set(err, ERR_REDIS,
+			"redis is version '%s', but its functions need version 7.0 or newer", version);
 	if (strncmp(policy, "allkeys-", 8) == 0) /* volatile-* evicts only what expires: heartbeats */
-		return err_set(err, ERR_REDIS, "redis may drop the speed view when its memory is full (maxmemory-policy is '%s') "
-			"hint: CONFIG SET maxmemory-policy noeviction, and in redis.conf", policy);
+		return err_set(err, ERR_REDIS,
+			"redis may drop the speed view when its memory is full (maxmemory-policy is '%s') "
+			"hint: CONFIG SET maxmemory-policy noeviction, and in redis.conf",
+			policy);
 	return 0;
 }
 
@@ -390,11 +397,13 @@ int redis_open(const char *uri, int64_t timeout_ms, redisContext **ret_redis, st
 	if (!redis)
 		return err_set(err, ERR_OS, "out of memory");
 	if (redis->err)
-		return err_set(err, ERR_REDIS, "cannot connect to redis at %s:%d: '%s'", address.host, address.port, redis->errstr);
+		return err_set(err, ERR_REDIS, "cannot connect to redis at %s:%d: '%s'", address.host,
+			address.port, redis->errstr);
 	redisEnableKeepAlive(redis);
 	if (redisSetTimeout(redis, timeout) != REDIS_OK)
 		return redis_error(redis, NULL, err, "cannot set a timeout");
-	if (redis_greet(redis, &address, err) || redis_check_server(redis, err) || redis_load_functions(redis, err))
+	if (redis_greet(redis, &address, err) || redis_check_server(redis, err) ||
+		redis_load_functions(redis, err))
 		return err_wrap(err, "redis at %s:%d", address.host, address.port);
 	*ret_redis = redis;
 	redis = NULL;

@@ -14,7 +14,7 @@ void redis_base(char base[REDIS_BASE_MAX], const char *name, const char *topic, 
 	assert(len > 0 && len < REDIS_BASE_MAX); /* names are bounded by config and Kafka */
 }
 
-/* --- decoding texts ---------------------------------------------------------------------------------------------- */
+/* --- decoding texts ---------------------------------------------------------------------------- */
 
 static bool redis_is_text(const redisReply *reply)
 {
@@ -72,7 +72,7 @@ static int redis_tail(const redisReply *reply, struct tail *ret)
 	return tail_parse(reply->str, ret);
 }
 
-/* --- state ------------------------------------------------------------------------------------------------------- */
+/* --- state ------------------------------------------------------------------------------------- */
 
 static int redis_parse_generations(const char *text, struct redis_state *state)
 {
@@ -82,7 +82,9 @@ static int redis_parse_generations(const char *text, struct redis_state *state)
 		struct generation g;
 		int len = -1;
 
-		if (sscanf(at, "%" SCNd64 ",%" SCNd64 ",%" SCNd64 "%n", &g.run, &g.start, &g.next, &len) != 3 || len < 0)
+		if (sscanf(at, "%" SCNd64 ",%" SCNd64 ",%" SCNd64 "%n", &g.run, &g.start, &g.next, &len) !=
+				3 ||
+			len < 0)
 			return -1;
 		at += len;
 		if (*at && *at++ != ' ')
@@ -101,7 +103,9 @@ static int redis_parse_lost(const char *text, struct redis_state *state)
 		struct redis_lost lost;
 		int len = -1;
 
-		if (sscanf(at, "%" SCNd64 ":%" SCNd64 "-%" SCNd64 "%n", &lost.run, &lost.from, &lost.to, &len) != 3 || len < 0)
+		if (sscanf(at, "%" SCNd64 ":%" SCNd64 "-%" SCNd64 "%n", &lost.run, &lost.from, &lost.to,
+			    &len) != 3 ||
+			len < 0)
 			return -1;
 		at += len;
 		if (*at && *at++ != ' ')
@@ -184,9 +188,10 @@ const struct generation *redis_state_run(const struct redis_state *state, int64_
 	return NULL;
 }
 
-/* --- commands ---------------------------------------------------------------------------------------------------- */
+/* --- commands ---------------------------------------------------------------------------------- */
 
-static void redis_function(struct redis_command *command, const char *how, const char *function, const char *base)
+static void redis_function(
+	struct redis_command *command, const char *how, const char *function, const char *base)
 {
 	redis_command_start(command);
 	redis_command_text(command, how);
@@ -217,7 +222,8 @@ static void redis_add_tail(struct redis_command *command, const struct tail *tai
 	redis_command_text(command, text);
 }
 
-void redis_flush_start(struct redis_command *command, const char *base, const struct redis_flush *flush, size_t n_chunks)
+void redis_flush_start(
+	struct redis_command *command, const char *base, const struct redis_flush *flush, size_t n_chunks)
 {
 	redis_function(command, "FCALL", "lambda_1_flush", base);
 	redis_command_int(command, flush->expected_next);
@@ -303,7 +309,7 @@ void redis_read_command(struct redis_command *command, const char *base, const c
 	}
 }
 
-/* --- replies ----------------------------------------------------------------------------------------------------- */
+/* --- replies ----------------------------------------------------------------------------------- */
 
 static bool redis_is_array(const redisReply *reply, size_t at_least)
 {
@@ -317,8 +323,9 @@ int redis_flush_reply(const redisReply *reply, struct redis_flush_reply *ret, st
 	if (!redis_is_array(reply, 1))
 		return redis_error(NULL, reply, err, "cannot flush");
 	out.ok = redis_is(reply->element[0], "ok");
-	if (!out.ok && (reply->elements < 2 || redis_copy(reply->element[1], out.reason, sizeof(out.reason)) ||
-			       redis_decode_state(reply->element + 2, reply->elements - 2, &out.state)))
+	if (!out.ok &&
+		(reply->elements < 2 || redis_copy(reply->element[1], out.reason, sizeof(out.reason)) ||
+			redis_decode_state(reply->element + 2, reply->elements - 2, &out.state)))
 		return redis_error(NULL, reply, err, "cannot flush");
 	*ret = out;
 	return 0;
@@ -338,7 +345,8 @@ int redis_seal_reply(const redisReply *reply, struct redis_seal_reply *ret, stru
 		   redis_copy(reply->element[2], out.fold, sizeof(out.fold)) ||
 		   redis_time(reply->element[3], &out.latest.latest_event_ms) ||
 		   redis_time(reply->element[4], &out.latest.latest_record_ms) ||
-		   redis_copy(reply->element[5], out.log, sizeof(out.log)) || redis_tail(reply->element[6], &out.tail)) {
+		   redis_copy(reply->element[5], out.log, sizeof(out.log)) ||
+		   redis_tail(reply->element[6], &out.tail)) {
 		return redis_error(NULL, reply, err, "cannot seal");
 	}
 	*ret = out;
@@ -365,11 +373,12 @@ static int redis_decode_beat(const redisReply *reply, struct redis_beat *ret)
 		return -1;
 	for (size_t i = 0; i < reply->elements; i += 2) {
 		const redisReply *field = reply->element[i], *value = reply->element[i + 1];
-		int64_t *number = redis_is(field, "time") ? &out.time_ms :
-				  redis_is(field, "end") ? &out.end :
-				  redis_is(field, "next") ? &out.next :
-				  redis_is(field, "waiting") ? &out.waiting_ms :
-				  redis_is(field, "record") ? &out.record_ms : NULL;
+		int64_t *number = redis_is(field, "time")      ? &out.time_ms
+				  : redis_is(field, "end")     ? &out.end
+				  : redis_is(field, "next")    ? &out.next
+				  : redis_is(field, "waiting") ? &out.waiting_ms
+				  : redis_is(field, "record")  ? &out.record_ms
+							       : NULL;
 
 		if (number && redis_time(value, number))
 			return -1;
@@ -387,14 +396,16 @@ static int redis_decode_chunk(const redisReply *reply, struct redis_chunk *ret)
 	const redisReply *values;
 	const char *name;
 
-	if (!redis_is_array(reply, 3) || !redis_is_text(reply->element[0]) || redis_int(reply->element[1], &out.version))
+	if (!redis_is_array(reply, 3) || !redis_is_text(reply->element[0]) ||
+		redis_int(reply->element[1], &out.version))
 		return -1;
 	name = reply->element[0]->str;
 	values = reply->element[2];
 	if (!redis_is_array(values, 0) || values->elements % 2)
 		return -1;
 	out.kind = name[0];
-	if (!memchr("rpdc", out.kind, 4) || (out.kind == 'c' ? name[1] != 0 : name[1] != ':' || redis_int_text(name + 2, &out.number)))
+	if (!memchr("rpdc", out.kind, 4) ||
+		(out.kind == 'c' ? name[1] != 0 : name[1] != ':' || redis_int_text(name + 2, &out.number)))
 		return -1;
 	out.n_fields = values->elements / 2;
 	out.fields = values->element;
@@ -404,7 +415,8 @@ static int redis_decode_chunk(const redisReply *reply, struct redis_chunk *ret)
 
 static int redis_decode_generation(const redisReply *reply, struct redis_generation_view *g)
 {
-	if (!redis_is_array(reply, 3) || redis_int(reply->element[0], &g->run) || redis_int(reply->element[2], &g->upto))
+	if (!redis_is_array(reply, 3) || redis_int(reply->element[0], &g->run) ||
+		redis_int(reply->element[2], &g->upto))
 		return -1;
 	g->complete = redis_is(reply->element[1], "1");
 	g->chunks = xcalloc(reply->elements - 3, sizeof(*g->chunks));
@@ -442,7 +454,7 @@ void redis_view_release(struct redis_view *view)
 	*view = (struct redis_view){ 0 };
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------ */
+/* --- values ------------------------------------------------------------------------------------ */
 
 int redis_chunk_field(const struct redis_chunk *chunk, size_t i, struct text *ret_field, int64_t *ret_value)
 {
@@ -458,8 +470,8 @@ int redis_revenue_field(struct text field, int *ret_minute, int *ret_currency, c
 {
 	int minute, currency;
 
-	if (field.len != 6 || field.at[0] < '0' || field.at[0] > '5' || field.at[1] < '0' || field.at[1] > '9' ||
-		!memchr("grocu", field.at[5], 5))
+	if (field.len != 6 || field.at[0] < '0' || field.at[0] > '5' || field.at[1] < '0' ||
+		field.at[1] > '9' || !memchr("grocu", field.at[5], 5))
 		return -1;
 	minute = (field.at[0] - '0') * 10 + field.at[1] - '0';
 	currency = currency_find((struct text){ field.at + 2, 3 });
@@ -473,10 +485,11 @@ int redis_revenue_field(struct text field, int *ret_minute, int *ret_currency, c
 
 int redis_revenue_add(struct revenue *sum, char what, int64_t value)
 {
-	int64_t *member = what == 'g' ? &sum->gross_e4 :
-			  what == 'r' ? &sum->refunds_e4 :
-			  what == 'o' ? &sum->orders :
-			  what == 'c' ? &sum->refund_count : &sum->units;
+	int64_t *member = what == 'g'   ? &sum->gross_e4
+			  : what == 'r' ? &sum->refunds_e4
+			  : what == 'o' ? &sum->orders
+			  : what == 'c' ? &sum->refund_count
+					: &sum->units;
 
 	return money_add(*member, value, member);
 }
@@ -504,12 +517,14 @@ static bool redis_text_is(struct text text, const char *other)
 int redis_counter_add(struct counters *counters, struct text field, int64_t value)
 {
 	static const char rejected[] = "rejected:";
-	int64_t *member = redis_text_is(field, "records") ? &counters->records :
-			  redis_text_is(field, "counted") ? &counters->counted :
-			  redis_text_is(field, "duplicate") ? &counters->duplicate :
-			  redis_text_is(field, "late") ? &counters->late : NULL;
+	int64_t *member = redis_text_is(field, "records")     ? &counters->records
+			  : redis_text_is(field, "counted")   ? &counters->counted
+			  : redis_text_is(field, "duplicate") ? &counters->duplicate
+			  : redis_text_is(field, "late")      ? &counters->late
+							      : NULL;
 
-	if (!member && field.len > sizeof(rejected) - 1 && memcmp(field.at, rejected, sizeof(rejected) - 1) == 0) {
+	if (!member && field.len > sizeof(rejected) - 1 &&
+		memcmp(field.at, rejected, sizeof(rejected) - 1) == 0) {
 		struct text code = { field.at + sizeof(rejected) - 1, field.len - (sizeof(rejected) - 1) };
 
 		for (int reason = EVENT_OK + 1; reason < EVENT_N_REJECTS; reason++)
@@ -519,9 +534,10 @@ int redis_counter_add(struct counters *counters, struct text field, int64_t valu
 	return member ? money_add(*member, value, member) : -1;
 }
 
-/* --- blocking calls ---------------------------------------------------------------------------------------------- */
+/* --- blocking calls ---------------------------------------------------------------------------- */
 
-int redis_seal(redisContext *redis, const char *base, int64_t run, struct redis_seal_reply *ret, struct err *err)
+int redis_seal(
+	redisContext *redis, const char *base, int64_t run, struct redis_seal_reply *ret, struct err *err)
 {
 	SCOPED(redis_command_release) struct redis_command command = { 0 };
 	SCOPED(redis_reply_free) redisReply *reply = NULL;
@@ -530,8 +546,8 @@ int redis_seal(redisContext *redis, const char *base, int64_t run, struct redis_
 	return redis_call(redis, &command, &reply, err) ? -1 : redis_seal_reply(reply, ret, err);
 }
 
-int redis_adopt(redisContext *redis, const char *base, const struct redis_adopt *adopt, struct redis_adopt_reply *ret,
-	struct err *err)
+int redis_adopt(redisContext *redis, const char *base, const struct redis_adopt *adopt,
+	struct redis_adopt_reply *ret, struct err *err)
 {
 	SCOPED(redis_command_release) struct redis_command command = { 0 };
 	SCOPED(redis_reply_free) redisReply *reply = NULL;
@@ -540,8 +556,9 @@ int redis_adopt(redisContext *redis, const char *base, const struct redis_adopt 
 	return redis_call(redis, &command, &reply, err) ? -1 : redis_adopt_reply(reply, ret, err);
 }
 
-int redis_read(redisContext *redis, const char *base, const char *kind, int64_t limit, const struct redis_since *since,
-	size_t n_since, struct redis_view *ret_view, redisReply **ret_reply, struct err *err)
+int redis_read(redisContext *redis, const char *base, const char *kind, int64_t limit,
+	const struct redis_since *since, size_t n_since, struct redis_view *ret_view, redisReply **ret_reply,
+	struct err *err)
 {
 	SCOPED(redis_command_release) struct redis_command command = { 0 };
 	redisReply *reply;

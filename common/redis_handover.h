@@ -1,8 +1,10 @@
-/* The commands and replies of the functions in common/handover.lua (docs/redis.md), as plain structs. Building and decoding
- * are apart from sending, so that they serve blocking and asynchronous connections alike. No I/O but in the last part.
+/* The commands and replies of the functions in common/handover.lua (docs/redis.md), as plain structs.
+ * Building and decoding are apart from sending, so that they serve blocking and asynchronous connections
+ * alike. No I/O but in the last part.
  *
- * Decoders take a reply that the caller keeps and frees. What they fill is the caller's to release; texts in it that are
- * marked borrowed point into the reply. A reply of another form, and an error reply, is an error (see redis_error()). */
+ * Decoders take a reply that the caller keeps and frees. What they fill is the caller's to release; texts in
+ * it that are marked borrowed point into the reply. A reply of another form, and an error reply, is an error
+ * (see redis_error()). */
 #ifndef COMMON_REDIS_HANDOVER_H
 #define COMMON_REDIS_HANDOVER_H
 
@@ -15,7 +17,7 @@ enum { REDIS_BASE_MAX = 600 };
 /* "NAME:{TOPIC/PARTITION}" */
 void redis_base(char base[REDIS_BASE_MAX], const char *name, const char *topic, int partition);
 
-/* --- state ------------------------------------------------------------------------------------------------------- */
+/* --- state ------------------------------------------------------------------------------------- */
 
 struct redis_lost {
 	int64_t run, from, to; /* offsets [from, to) were gone before they were read */
@@ -23,8 +25,8 @@ struct redis_lost {
 
 /* BASE:state */
 struct redis_state {
-	bool present;  /* false: nothing else is set */
-	bool broken;   /* a write broke off */
+	bool present; /* false: nothing else is set */
+	bool broken; /* a write broke off */
 	int64_t seen, born;
 	char fold[FOLD_VERSION_MAX];
 	char log[256];
@@ -45,14 +47,15 @@ const struct generation *redis_state_run(const struct redis_state *state, int64_
 /* BASE:beat */
 struct redis_beat {
 	bool present;
-	int64_t time_ms;    /* the worker's clock */
-	int64_t end, next;  /* log end that it knows; its position: everything below is in the state */
-	int64_t waiting_ms; /* record timestamp of the oldest record that is not in the state yet, or DATETIME_NONE */
-	int64_t record_ms;  /* wall clock of the last record's arrival, or DATETIME_NONE */
+	int64_t time_ms; /* the worker's clock */
+	int64_t end, next; /* log end that it knows; its position: everything below is in the state */
+	int64_t waiting_ms; /* record timestamp of the oldest record that is not in the state yet, or
+			       DATETIME_NONE */
+	int64_t record_ms; /* wall clock of the last record's arrival, or DATETIME_NONE */
 	char worker[128];
 };
 
-/* --- flush ------------------------------------------------------------------------------------------------------- */
+/* --- flush ------------------------------------------------------------------------------------- */
 
 struct redis_flush {
 	int64_t expected_next, new_next;
@@ -63,25 +66,26 @@ struct redis_flush {
 };
 
 /* redis_flush_start(), then n_chunks times: redis_flush_chunk() and n_fields fields. */
-void redis_flush_start(struct redis_command *command, const char *base, const struct redis_flush *flush, size_t n_chunks);
+void redis_flush_start(
+	struct redis_command *command, const char *base, const struct redis_flush *flush, size_t n_chunks);
 void redis_flush_chunk(struct redis_command *command, char kind, int64_t number, size_t n_fields);
 void redis_flush_field(struct redis_command *command, const char *field, size_t len, int64_t delta);
 
 struct redis_flush_reply {
 	bool ok;
-	char reason[16];          /* when refused: empty, broken, run, next, fold */
+	char reason[16]; /* when refused: empty, broken, run, next, fold */
 	struct redis_state state; /* when refused */
 };
 MUST_USE int redis_flush_reply(const redisReply *reply, struct redis_flush_reply *ret, struct err *err);
 
-/* --- seal, adopt, heartbeat -------------------------------------------------------------------------------------- */
+/* --- seal, adopt, heartbeat -------------------------------------------------------------------- */
 
 void redis_seal_command(struct redis_command *command, const char *base, int64_t run);
 
 struct redis_seal_reply {
 	bool ok;
 	char reason[16]; /* when refused: superseded, empty, broken */
-	int64_t cut;     /* the rest is as it was there */
+	int64_t cut; /* the rest is as it was there */
 	char fold[FOLD_VERSION_MAX];
 	char log[256];
 	struct fold_state latest;
@@ -91,10 +95,10 @@ MUST_USE int redis_seal_reply(const redisReply *reply, struct redis_seal_reply *
 
 struct redis_adopt {
 	int64_t publication, run, cut;
-	const char *fold;         /* of the generation that this may open */
+	const char *fold; /* of the generation that this may open */
 	struct fold_state latest; /* at the cut */
 	const char *log;
-	const struct tail *tail;  /* of the cut */
+	const struct tail *tail; /* of the cut */
 	int64_t keep_ms;
 	bool force;
 };
@@ -107,9 +111,10 @@ struct redis_adopt_reply {
 MUST_USE int redis_adopt_reply(const redisReply *reply, struct redis_adopt_reply *ret, struct err *err);
 
 /* Two commands: call with i = 0 and 1. Each has a reply that only matters when it is an error. */
-void redis_beat_command(struct redis_command *command, const char *base, const struct redis_beat *beat, int i);
+void redis_beat_command(
+	struct redis_command *command, const char *base, const struct redis_beat *beat, int i);
 
-/* --- read -------------------------------------------------------------------------------------------------------- */
+/* --- read -------------------------------------------------------------------------------------- */
 
 struct redis_since {
 	int64_t run, version;
@@ -120,7 +125,7 @@ void redis_read_command(struct redis_command *command, const char *base, const c
 	const struct redis_since *since, size_t n_since);
 
 struct redis_chunk {
-	char kind;      /* r, p, c, d */
+	char kind; /* r, p, c, d */
 	int64_t number; /* hour or day; 0 for c */
 	int64_t version;
 	size_t n_fields;
@@ -146,9 +151,11 @@ MUST_USE int redis_read_reply(const redisReply *reply, struct redis_view *ret_vi
 void redis_view_release(struct redis_view *view);
 
 /* The i-th field (i < n_fields), borrowed from the reply, and its value; -1 when the value is no number. */
-MUST_USE int redis_chunk_field(const struct redis_chunk *chunk, size_t i, struct text *ret_field, int64_t *ret_value);
+MUST_USE int redis_chunk_field(
+	const struct redis_chunk *chunk, size_t i, struct text *ret_field, int64_t *ret_value);
 
-/* Field of r:HOUR: minute 0-59 of the hour, currency, and what: g, r, o, c, u (docs/redis.md). -1: no such field. */
+/* Field of r:HOUR: minute 0-59 of the hour, currency, and what: g, r, o, c, u (docs/redis.md). -1: no such
+ * field. */
 MUST_USE int redis_revenue_field(struct text field, int *ret_minute, int *ret_currency, char *ret_what);
 /* Adds a value of r:HOUR to a sum; -1 on overflow. */
 MUST_USE int redis_revenue_add(struct revenue *sum, char what, int64_t value);
@@ -157,13 +164,15 @@ MUST_USE int redis_product_field(struct text field, char *ret_what, int *ret_cur
 /* Adds a field of c to *counters; -1: no such field. */
 MUST_USE int redis_counter_add(struct counters *counters, struct text field, int64_t value);
 
-/* --- blocking calls, for batch ----------------------------------------------------------------------------------- */
+/* --- blocking calls, for batch ----------------------------------------------------------------- */
 
-MUST_USE int redis_seal(redisContext *redis, const char *base, int64_t run, struct redis_seal_reply *ret, struct err *err);
+MUST_USE int redis_seal(
+	redisContext *redis, const char *base, int64_t run, struct redis_seal_reply *ret, struct err *err);
 MUST_USE int redis_adopt(redisContext *redis, const char *base, const struct redis_adopt *adopt,
 	struct redis_adopt_reply *ret, struct err *err);
 /* One reading. *ret_view borrows from *ret_reply: release the view first, then the reply. */
 MUST_USE int redis_read(redisContext *redis, const char *base, const char *kind, int64_t limit,
-	const struct redis_since *since, size_t n_since, struct redis_view *ret_view, redisReply **ret_reply, struct err *err);
+	const struct redis_since *since, size_t n_since, struct redis_view *ret_view, redisReply **ret_reply,
+	struct err *err);
 
 #endif

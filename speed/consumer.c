@@ -1,10 +1,11 @@
 /* Kafka as the worker sees it. Failure modes:
  * - no broker: complains, librdkafka goes on trying;
  * - the topic is not there: waits for it at the start; later it is an error of the partitions, which recover;
- * - retention took the position (OFFSET_OUT_OF_RANGE, nothing is reset in silence): noted as lost, goes on at the first
- *   offset that is there;
+ * - retention took the position (OFFSET_OUT_OF_RANGE, nothing is reset in silence): noted as lost, goes on at
+ * the first offset that is there;
  * - the group takes partitions away: pending is dropped, the next owner reads it again;
- * - a message that was read before a seek: never handed on by librdkafka, and below the position ignored here. */
+ * - a message that was read before a seek: never handed on by librdkafka, and below the position ignored
+ * here. */
 #include "common/base.h"
 #include "speed/speed.h"
 
@@ -17,12 +18,13 @@
 
 enum { CONSUMER_TAKE_MS = 5, CONSUMER_TAKE_N = 256 };
 
-/* --- assignment -------------------------------------------------------------------------------------------------- */
+/* --- assignment -------------------------------------------------------------------------------- */
 
 static struct partition *consumer_partition(struct speed *speed, int number)
 {
 	if (number >= speed->n_partitions) {
-		speed->partitions = xreallocarray(speed->partitions, (size_t)number + 1, sizeof(*speed->partitions));
+		speed->partitions =
+			xreallocarray(speed->partitions, (size_t)number + 1, sizeof(*speed->partitions));
 		while (speed->n_partitions <= number)
 			speed->partitions[speed->n_partitions++] = NULL;
 	}
@@ -50,7 +52,8 @@ static void consumer_assigned(struct speed *speed, rd_kafka_topic_partition_list
 		p->state = PARTITION_WAITING;
 		p->retry_ms = 0;
 		if (len + 16 < sizeof(text))
-			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%d", len ? "," : "", p->number);
+			len += (size_t)snprintf(
+				text + len, sizeof(text) - len, "%s%d", len ? "," : "", p->number);
 	}
 	speed->is_member = speed->must_assign = true;
 	consumer_assign(speed); /* of nothing yet: the recovery path says where to read */
@@ -61,8 +64,8 @@ static void consumer_assigned(struct speed *speed, rd_kafka_topic_partition_list
 	progress_catch_up(speed);
 }
 
-static void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
-	void *opaque)
+static void consumer_on_rebalance(
+	rd_kafka_t *rk, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list, void *opaque)
 {
 	struct speed *speed = opaque;
 
@@ -86,21 +89,20 @@ static void consumer_on_error(rd_kafka_t *rk, int code, const char *reason, void
 
 	(void)rk;
 	if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && complaint_due(&speed->no_kafka))
-		log_warn("no broker of kafka can be reached at '%s': '%s', retrying", speed->config.brokers, reason);
+		log_warn("no broker of kafka can be reached at '%s': '%s', retrying", speed->config.brokers,
+			reason);
 }
 
-/* --- opening ----------------------------------------------------------------------------------------------------- */
+/* --- opening ----------------------------------------------------------------------------------- */
 
 int consumer_open(struct speed *speed, struct err *err)
 {
 	static const char *const properties[][2] = {
-		{ "partition.assignment.strategy", "range" }, /* eager: cooperative ones can spin in librdkafka 2.0 */
-		{ "session.timeout.ms", "10000" },
-		{ "heartbeat.interval.ms", "2000" },
-		{ "enable.auto.commit", "false" },
-		{ "enable.auto.offset.store", "false" },
-		{ "auto.offset.reset", "error" },
-		{ "enable.partition.eof", "true" },
+		{ "partition.assignment.strategy",
+			"range" }, /* eager: cooperative ones can spin in librdkafka 2.0 */
+		{ "session.timeout.ms", "10000" }, { "heartbeat.interval.ms", "2000" },
+		{ "enable.auto.commit", "false" }, { "enable.auto.offset.store", "false" },
+		{ "auto.offset.reset", "error" }, { "enable.partition.eof", "true" },
 		{ "fetch.wait.max.ms", "500" },
 		{ "topic.metadata.refresh.interval.ms", "30000" }, /* new partitions are found that soon */
 	};
@@ -155,13 +157,16 @@ int consumer_subscribe(struct speed *speed, struct err *err)
 	rd_kafka_topic_partition_list_add(topics, speed->config.topic, RD_KAFKA_PARTITION_UA);
 	code = rd_kafka_subscribe(speed->rk, topics);
 	rd_kafka_topic_partition_list_destroy(topics);
-	return code ? err_set(err, ERR_KAFKA, "cannot subscribe to '%s': '%s'", speed->config.topic, rd_kafka_err2str(code)) : 0;
+	return code ? err_set(err, ERR_KAFKA, "cannot subscribe to '%s': '%s'", speed->config.topic,
+			      rd_kafka_err2str(code))
+		    : 0;
 }
 
-/* --- where to read ----------------------------------------------------------------------------------------------- */
+/* --- where to read ----------------------------------------------------------------------------- */
 
-/* Always by a new assignment with exact offsets, of those that have one. (Starting at a logical offset, pausing and seeking
- * is a race in librdkafka 2.0: the answer to the question for the logical offset may come after the seek and win.) */
+/* Always by a new assignment with exact offsets, of those that have one. (Starting at a logical offset,
+ * pausing and seeking is a race in librdkafka 2.0: the answer to the question for the logical offset may come
+ * after the seek and win.) */
 void consumer_assign(struct speed *speed)
 {
 	rd_kafka_topic_partition_list_t *list;
@@ -181,7 +186,7 @@ void consumer_assign(struct speed *speed)
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* --- messages ---------------------------------------------------------------------------------------------------- */
+/* --- messages ---------------------------------------------------------------------------------- */
 
 static void consumer_out_of_range(struct speed *speed, struct partition *p)
 {
@@ -191,11 +196,13 @@ static void consumer_out_of_range(struct speed *speed, struct partition *p)
 	if (p->state < PARTITION_WARMING)
 		return;
 	if (p->state == PARTITION_FOLDING &&
-		kafka_range(speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end, &err) == 0 &&
+		kafka_range(speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end,
+			&err) == 0 &&
 		partition_lose(p, first)) {
 		speed->must_assign = true;
-		log_warn("partition %d: retention took offsets %" PRId64 " to %" PRId64 " before they were read, "
-			"going on behind them; every answer says so until a run covers them",
+		log_warn("partition %d: retention took offsets %" PRId64 " to %" PRId64
+			 " before they were read, "
+			 "going on behind them; every answer says so until a run covers them",
 			p->number, p->lost_from, p->lost_to);
 		return;
 	}
@@ -206,21 +213,24 @@ static void consumer_out_of_range(struct speed *speed, struct partition *p)
 /* An event of the consumer that is not a message. */
 static void consumer_event(struct speed *speed, const rd_kafka_message_t *message)
 {
-	struct partition *p = message->rkt && message->partition >= 0 && message->partition < speed->n_partitions ?
-		speed->partitions[message->partition] : NULL;
+	struct partition *p =
+		message->rkt && message->partition >= 0 && message->partition < speed->n_partitions
+			? speed->partitions[message->partition]
+			: NULL;
 
 	if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && p) {
 		partition_end(p, message->offset);
 		return;
 	}
 	if ((message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
-		    message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) && p) {
+		    message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) &&
+		p) {
 		consumer_out_of_range(speed, p);
 		return;
 	}
 	if (complaint_due(&speed->no_kafka))
-		log_warn("kafka says '%s'%s%s, retrying", rd_kafka_err2str(message->err), p ? " for partition " : "",
-			p ? p->base : "");
+		log_warn("kafka says '%s'%s%s, retrying", rd_kafka_err2str(message->err),
+			p ? " for partition " : "", p ? p->base : "");
 }
 
 static void consumer_message(struct speed *speed, rd_kafka_message_t *message)
@@ -273,7 +283,7 @@ bool consumer_take(struct speed *speed)
 	return false;
 }
 
-/* --- end --------------------------------------------------------------------------------------------------------- */
+/* --- end --------------------------------------------------------------------------------------- */
 
 /* Only for tools that show a group's lag: where a worker goes on is in Redis. */
 void consumer_commit(struct speed *speed)
@@ -281,8 +291,10 @@ void consumer_commit(struct speed *speed)
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(speed->n_partitions);
 
 	for (int i = 0; i < speed->n_partitions; i++)
-		if (speed->partitions[i] && speed->partitions[i]->state == PARTITION_FOLDING && speed->partitions[i]->next >= 0)
-			rd_kafka_topic_partition_list_add(list, speed->config.topic, i)->offset = speed->partitions[i]->next;
+		if (speed->partitions[i] && speed->partitions[i]->state == PARTITION_FOLDING &&
+			speed->partitions[i]->next >= 0)
+			rd_kafka_topic_partition_list_add(list, speed->config.topic, i)->offset =
+				speed->partitions[i]->next;
 	if (list->cnt)
 		rd_kafka_commit(speed->rk, list, 1);
 	rd_kafka_topic_partition_list_destroy(list);
@@ -306,7 +318,8 @@ void consumer_close(struct speed *speed)
 	}
 	rd_kafka_queue_io_event_enable(speed->queue, -1, NULL, 0);
 	rd_kafka_queue_destroy(speed->queue);
-	rd_kafka_destroy_flags(speed->rk, rd_kafka_consumer_closed(speed->rk) ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+	rd_kafka_destroy_flags(
+		speed->rk, rd_kafka_consumer_closed(speed->rk) ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	speed->rk = NULL;
 	close(speed->queue_fd);
 }

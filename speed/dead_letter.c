@@ -18,7 +18,9 @@ static void dead_letter_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *me
 	partition->dead_failed = true;
 	err_set(&dead->err, ERR_KAFKA, "cannot put a broken record on topic '%s': '%s'%s", dead->topic,
 		rd_kafka_err2str(message->err),
-		message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? " hint: raise the topic's max.message.bytes" : "");
+		message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+			? " hint: raise the topic's max.message.bytes"
+			: "");
 }
 
 int dead_letter_open(struct dead_letter *dead, const struct config *config, struct err *err)
@@ -37,7 +39,7 @@ int dead_letter_open(struct dead_letter *dead, const struct config *config, stru
 	return kafka_open(&dead->rk, RD_KAFKA_PRODUCER, conf, err);
 }
 
-/* --- the topic --------------------------------------------------------------------------------------------------- */
+/* --- the topic --------------------------------------------------------------------------------- */
 
 /* Waits for the answer to an admin request of one topic. An answer "exists already" is fine. */
 static int dead_letter_answer(struct dead_letter *dead, rd_kafka_queue_t *queue, struct err *err)
@@ -53,11 +55,13 @@ static int dead_letter_answer(struct dead_letter *dead, rd_kafka_queue_t *queue,
 	if (!code && rd_kafka_event_type(event) == RD_KAFKA_EVENT_CREATETOPICS_RESULT)
 		results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &n);
 	else if (!code)
-		results = rd_kafka_CreatePartitions_result_topics(rd_kafka_event_CreatePartitions_result(event), &n);
+		results = rd_kafka_CreatePartitions_result_topics(
+			rd_kafka_event_CreatePartitions_result(event), &n);
 	if (!code && n)
 		code = rd_kafka_topic_result_error(results[0]);
 	if (code && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-		err_set(err, ERR_KAFKA, "cannot create or extend topic '%s': '%s'", dead->topic, rd_kafka_err2str(code));
+		err_set(err, ERR_KAFKA, "cannot create or extend topic '%s': '%s'", dead->topic,
+			rd_kafka_err2str(code));
 	else
 		code = RD_KAFKA_RESP_ERR_NO_ERROR;
 	rd_kafka_event_destroy(event);
@@ -126,7 +130,7 @@ int dead_letter_ensure(struct dead_letter *dead, rd_kafka_t *asker, int n_partit
 	return 0;
 }
 
-/* --- letters ----------------------------------------------------------------------------------------------------- */
+/* --- letters ----------------------------------------------------------------------------------- */
 
 int dead_letter_send(struct dead_letter *dead, struct partition *partition, const rd_kafka_message_t *message,
 	enum event_reject reject, struct err *err)
@@ -149,10 +153,10 @@ int dead_letter_send(struct dead_letter *dead, struct partition *partition, cons
 	if (len < message->len)
 		rd_kafka_header_add(headers, "bytes", -1, bytes, -1);
 	for (int tries = 0;; tries++) {
-		code = rd_kafka_producev(dead->rk, RD_KAFKA_V_TOPIC(dead->topic), RD_KAFKA_V_PARTITION(message->partition),
-			RD_KAFKA_V_KEY(key, strlen(key)), RD_KAFKA_V_VALUE(value, len),
-			RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(headers),
-			RD_KAFKA_V_OPAQUE(partition), RD_KAFKA_V_END);
+		code = rd_kafka_producev(dead->rk, RD_KAFKA_V_TOPIC(dead->topic),
+			RD_KAFKA_V_PARTITION(message->partition), RD_KAFKA_V_KEY(key, strlen(key)),
+			RD_KAFKA_V_VALUE(value, len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+			RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(partition), RD_KAFKA_V_END);
 		if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || tries == 20)
 			break;
 		rd_kafka_poll(dead->rk, 100);

@@ -1,6 +1,7 @@
-/* What goes to Redis, and what its replies mean. One pipelined write for all dirty partitions; while the replies are under
- * way the worker goes on reading. The next flush goes out when the last one is acknowledged. A refused flush, and every
- * reply that is not understood, sends the partition through the recovery path. */
+/* What goes to Redis, and what its replies mean. One pipelined write for all dirty partitions; while the
+ * replies are under way the worker goes on reading. The next flush goes out when the last one is
+ * acknowledged. A refused flush, and every reply that is not understood, sends the partition through the
+ * recovery path. */
 #include "common/base.h"
 #include "speed/speed.h"
 
@@ -14,7 +15,8 @@ bool flush_waits_for_letters(const struct speed *speed)
 	if (!speed->dead.n_waiting || age_ms < speed->config.flush_every_ms)
 		return false;
 	for (int i = 0; i < speed->n_partitions; i++)
-		if (speed->partitions[i] && speed->partitions[i]->n_dead && partition_is_dirty(speed->partitions[i]))
+		if (speed->partitions[i] && speed->partitions[i]->n_dead &&
+			partition_is_dirty(speed->partitions[i]))
 			return true;
 	return false;
 }
@@ -26,10 +28,12 @@ static int64_t flush_every_ms(const struct speed *speed)
 	if (speed->is_full || speed->n_pending * 2 >= speed->config.pending_max)
 		return speed->config.flush_every_ms;
 	for (int i = 0; i < speed->n_partitions; i++)
-		if (speed->partitions[i] && speed->partitions[i]->state == PARTITION_FOLDING && !speed->partitions[i]->at_end)
+		if (speed->partitions[i] && speed->partitions[i]->state == PARTITION_FOLDING &&
+			!speed->partitions[i]->at_end)
 			lag += partition_lag(speed->partitions[i]);
-	return lag > speed->config.pending_max && speed->config.flush_every_ms < SPEED_CATCH_UP_MS ?
-		SPEED_CATCH_UP_MS : speed->config.flush_every_ms;
+	return lag > speed->config.pending_max && speed->config.flush_every_ms < SPEED_CATCH_UP_MS
+		       ? SPEED_CATCH_UP_MS
+		       : speed->config.flush_every_ms;
 }
 
 static bool flush_is_ready(struct speed *speed, struct partition *p)
@@ -49,7 +53,8 @@ void flush_turn(struct speed *speed)
 	int64_t now_ms = clock_ms();
 	bool sent = false;
 
-	if (!speed->store.redis || speed->store.n_flushes || now_ms - speed->flushed_ms < flush_every_ms(speed))
+	if (!speed->store.redis || speed->store.n_flushes ||
+		now_ms - speed->flushed_ms < flush_every_ms(speed))
 		return;
 	for (int i = 0; i < speed->n_partitions; i++) {
 		struct partition *p = speed->partitions[i];
@@ -80,7 +85,7 @@ void flush_lost_redis(struct speed *speed, const struct err *err)
 			recovery_need(speed, speed->partitions[i], 0);
 }
 
-/* --- replies ----------------------------------------------------------------------------------------------------- */
+/* --- replies ----------------------------------------------------------------------------------- */
 
 static void flush_on_flush(struct speed *speed, struct partition *p, const redisReply *reply)
 {
@@ -96,8 +101,9 @@ static void flush_on_flush(struct speed *speed, struct partition *p, const redis
 		partition_flushed(p);
 		return;
 	}
-	log_warn("partition %d: flush refused reason=%s expected=%" PRId64 " redis=%" PRId64 ", recovering", p->number,
-		answer.reason, p->next, answer.state.n_generations ? redis_state_open(&answer.state)->next : -1);
+	log_warn("partition %d: flush refused reason=%s expected=%" PRId64 " redis=%" PRId64 ", recovering",
+		p->number, answer.reason, p->next,
+		answer.state.n_generations ? redis_state_open(&answer.state)->next : -1);
 	redis_state_release(&answer.state);
 	recovery_need(speed, p, 0);
 }
@@ -116,10 +122,11 @@ static void flush_on_adopt(struct speed *speed, struct partition *p, const redis
 	next = answer.state.n_generations ? redis_state_open(&answer.state)->next : -1;
 	redis_state_release(&p->known);
 	p->known = answer.state; /* takes it */
-	/* replies come in order: a flush that was sent before has been answered, one sent since has not changed this yet */
+	/* replies come in order: a flush that was sent before has been answered, one sent since has not
+	 * changed this yet */
 	if (answer.state.broken || next != p->next || strcmp(answer.what, "other_log") == 0) {
-		log_info("partition %d: adopt says %s next=%" PRId64 " had=%" PRId64 ", recovering", p->number, answer.what, next,
-			p->next);
+		log_info("partition %d: adopt says %s next=%" PRId64 " had=%" PRId64 ", recovering",
+			p->number, answer.what, next, p->next);
 		recovery_need(speed, p, 0);
 	}
 }

@@ -7,7 +7,8 @@ int main(int argc, char **argv)
 {
 	struct speed speed = { 0 };
 	struct err err = { 0 };
-	int status = config_load(&speed.config, CONFIG_SPEED, "lambda-speed", "[SETTING]...", argc, argv, &err);
+	int status =
+		config_load(&speed.config, CONFIG_SPEED, "lambda-speed", "[SETTING]...", argc, argv, &err);
 
 	if (status > 0)
 		return 0;

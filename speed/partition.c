@@ -100,7 +100,8 @@ int partition_record(struct partition *p, struct event_parser *parser, rd_kafka_
 
 	if (p->state == PARTITION_WARMING && message->offset >= p->position)
 		partition_warmed(p);
-	if (p->state < PARTITION_WARMING || message->offset < (p->state == PARTITION_WARMING ? p->warm_at : p->position))
+	if (p->state < PARTITION_WARMING ||
+		message->offset < (p->state == PARTITION_WARMING ? p->warm_at : p->position))
 		return PARTITION_IGNORED;
 	reject = event_parse(parser, message->payload, message->len, &event);
 	if (reject != EVENT_OK)
@@ -147,7 +148,7 @@ bool partition_lose(struct partition *p, int64_t first)
 	return true;
 }
 
-/* --- flush ------------------------------------------------------------------------------------------------------- */
+/* --- flush ------------------------------------------------------------------------------------- */
 
 bool partition_is_full(const struct partition *p)
 {
@@ -191,7 +192,7 @@ void partition_flushed(struct partition *p)
 	p->sent_oldest_ms = DATETIME_NONE;
 }
 
-/* --- how far it is ----------------------------------------------------------------------------------------------- */
+/* --- how far it is ----------------------------------------------------------------------------- */
 
 bool partition_is_current(const struct partition *p)
 {

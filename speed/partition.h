@@ -1,5 +1,5 @@
-/* One partition in the hands of this worker: folds records into pending values, and knows how far Redis has them.
- * Decides; does no I/O (messages and commands come and go through the callers). One thread. */
+/* One partition in the hands of this worker: folds records into pending values, and knows how far Redis has
+ * them. Decides; does no I/O (messages and commands come and go through the callers). One thread. */
 #ifndef SPEED_PARTITION_H
 #define SPEED_PARTITION_H
 
@@ -7,7 +7,7 @@
 #include "speed/values.h"
 
 enum partition_state {
-	PARTITION_AWAY,    /* not ours */
+	PARTITION_AWAY, /* not ours */
 	PARTITION_WAITING, /* ours; the recovery path comes first */
 	PARTITION_WARMING, /* reads the horizon behind its start again */
 	PARTITION_FOLDING,
@@ -19,27 +19,28 @@ struct partition {
 	char base[REDIS_BASE_MAX];
 
 	struct fold fold;
-	bool has_fold;          /* the horizon's memory is there */
+	bool has_fold; /* the horizon's memory is there */
 	struct values pending;
-	int64_t n_pending;      /* records */
-	int64_t next;           /* everything below is in Redis; -1: not known */
-	int64_t position;       /* everything below is in Redis, on the way there, or pending */
-	int64_t sent;           /* the new next of the flush on its way; 0: none */
-	uint64_t life;          /* raised when pending is dropped: replies to an older life do not matter */
-	struct tail tail;       /* of the last record below position */
+	int64_t n_pending; /* records */
+	int64_t next; /* everything below is in Redis; -1: not known */
+	int64_t position; /* everything below is in Redis, on the way there, or pending */
+	int64_t sent; /* the new next of the flush on its way; 0: none */
+	uint64_t life; /* raised when pending is dropped: replies to an older life do not matter */
+	struct tail tail; /* of the last record below position */
 	rd_kafka_message_t *last; /* owned; the message that the tail must still be taken from, or NULL */
 	int64_t lost_from, lost_to; /* pending: what retention took */
 
-	int64_t oldest_ms, sent_oldest_ms; /* record timestamp of the oldest pending or sent record, or DATETIME_NONE */
-	int64_t arrived_ms;     /* wall clock of the last arrival, or DATETIME_NONE */
-	int64_t end;            /* of the log, as far as known */
-	bool at_end;            /* the end-of-partition event came at `position` */
+	int64_t oldest_ms,
+		sent_oldest_ms; /* record timestamp of the oldest pending or sent record, or DATETIME_NONE */
+	int64_t arrived_ms; /* wall clock of the last arrival, or DATETIME_NONE */
+	int64_t end; /* of the log, as far as known */
+	bool at_end; /* the end-of-partition event came at `position` */
 
 	int64_t warm_from, warm_at; /* while warming: where it began, how far it is */
-	int64_t retry_ms;       /* waiting: not before (monotonic) */
+	int64_t retry_ms; /* waiting: not before (monotonic) */
 	struct redis_state known; /* as Redis told last */
-	int64_t n_dead;         /* dead letters that are not acknowledged yet */
-	bool dead_failed;       /* one of them cannot be delivered */
+	int64_t n_dead; /* dead letters that are not acknowledged yet */
+	bool dead_failed; /* one of them cannot be delivered */
 };
 
 struct partition *partition_new(const struct config *config, int number);
@@ -50,17 +51,18 @@ void partition_drop(struct partition *partition);
 /* Gives the horizon's memory back as well. */
 void partition_forget(struct partition *partition);
 
-/* Goes on at `start`, with the state in partition->known; first: the log's first offset. Sets next, position and what is
- * lost. Returns true when folding can begin at `start`; false: the horizon must be read from *ret_from_ms (record time) on,
- * partition_warm() says where. */
-bool partition_resume(struct partition *partition, const struct config *config, int64_t first, int64_t *ret_from_ms);
+/* Goes on at `start`, with the state in partition->known; first: the log's first offset. Sets next, position
+ * and what is lost. Returns true when folding can begin at `start`; false: the horizon must be read from
+ * *ret_from_ms (record time) on, partition_warm() says where. */
+bool partition_resume(
+	struct partition *partition, const struct config *config, int64_t first, int64_t *ret_from_ms);
 /* The horizon is read from offset `from` on; partition_resume() said so. */
 void partition_warm(struct partition *partition, int64_t from);
 
 enum partition_result {
-	PARTITION_TAKEN,    /* counted, or a duplicate; message kept: the partition destroys it */
+	PARTITION_TAKEN, /* counted, or a duplicate; message kept: the partition destroys it */
 	PARTITION_REJECTED, /* the same, but it must go to the dead-letter topic now */
-	PARTITION_IGNORED,  /* not for us: the caller destroys it */
+	PARTITION_IGNORED, /* not for us: the caller destroys it */
 };
 
 /* The next message without error. ERR_DATA on overflow: -1. */

@@ -1,4 +1,5 @@
-/* What the worker tells about itself: heartbeats in Redis, log lines, committed offsets. And the adopt of every second. */
+/* What the worker tells about itself: heartbeats in Redis, log lines, committed offsets. And the adopt of
+ * every second. */
 #include "common/base.h"
 #include "speed/speed.h"
 
@@ -16,11 +17,13 @@ static void progress_end(struct speed *speed, struct partition *p)
 {
 	int64_t low, high;
 
-	if (p->at_end) { /* the end-of-partition event knows better than the high watermark: markers, open transactions */
+	if (p->at_end) { /* the end-of-partition event knows better than the high watermark: markers, open
+			    transactions */
 		p->end = p->position;
 		return;
 	}
-	if (rd_kafka_get_watermark_offsets(speed->rk, speed->config.topic, p->number, &low, &high) == 0 && high > p->end)
+	if (rd_kafka_get_watermark_offsets(speed->rk, speed->config.topic, p->number, &low, &high) == 0 &&
+		high > p->end)
 		p->end = high;
 	if (p->end < p->position)
 		p->end = p->position;
@@ -85,13 +88,14 @@ void progress_tick(struct speed *speed)
 		flush_lost_redis(speed, &err);
 }
 
-/* --- log lines --------------------------------------------------------------------------------------------------- */
+/* --- log lines --------------------------------------------------------------------------------- */
 
 void progress_catch_up(struct speed *speed)
 {
 	if (speed->progress.catching_up)
 		return;
-	speed->progress = (struct progress){ .catching_up = true, .since_ms = clock_ms(), .said_ms = clock_ms() };
+	speed->progress =
+		(struct progress){ .catching_up = true, .since_ms = clock_ms(), .said_ms = clock_ms() };
 }
 
 /* Counts what is ours and what is current; sums the lag. */
@@ -118,8 +122,8 @@ static void progress_caught_up(struct speed *speed)
 	struct progress *progress = &speed->progress;
 	int64_t ms = clock_ms() - progress->since_ms;
 
-	log_info("speed caught up events=%" PRId64 " seconds=%.1f events_per_second=%" PRId64, progress->n_records,
-		(double)ms / 1000, progress->n_records * 1000 / (ms ? ms : 1));
+	log_info("speed caught up events=%" PRId64 " seconds=%.1f events_per_second=%" PRId64,
+		progress->n_records, (double)ms / 1000, progress->n_records * 1000 / (ms ? ms : 1));
 	progress->catching_up = false;
 }
 
@@ -128,8 +132,10 @@ static void progress_say(struct speed *speed, int n, int current, int64_t lag)
 	struct progress *progress = &speed->progress;
 	int64_t now_ms = clock_ms(), ms = now_ms - progress->said_ms;
 
-	log_info("catching up events_per_second=%" PRId64 " lag=%" PRId64 " partitions=%d current=%d read_again=%" PRId64,
-		(progress->n_records - progress->said_records) * 1000 / (ms ? ms : 1), lag, n, current, progress->n_warmed);
+	log_info("catching up events_per_second=%" PRId64 " lag=%" PRId64
+		 " partitions=%d current=%d read_again=%" PRId64,
+		(progress->n_records - progress->said_records) * 1000 / (ms ? ms : 1), lag, n, current,
+		progress->n_warmed);
 	progress->said_ms = now_ms;
 	progress->said_records = progress->n_records;
 }
@@ -151,7 +157,8 @@ void progress_turn(struct speed *speed)
 	}
 	if (!progress->behind_ms)
 		progress->behind_ms = now_ms;
-	if (!progress->catching_up && now_ms - progress->behind_ms >= PROGRESS_BEHIND_MS && lag > speed->config.pending_max)
+	if (!progress->catching_up && now_ms - progress->behind_ms >= PROGRESS_BEHIND_MS &&
+		lag > speed->config.pending_max)
 		progress_catch_up(speed);
 	if (progress->catching_up && now_ms - progress->said_ms >= PROGRESS_EVERY_MS)
 		progress_say(speed, n, current, lag);

@@ -1,6 +1,8 @@
 /* See published.h. Failure modes:
- * - Postgres refuses, is away, has no schema: the error is kept for whoever asks; connected anew with backoff up to 5 s;
- * - Postgres hangs in a query: statement_timeout ends it there; where not even that arrives, the thread hangs alone;
+ * - Postgres refuses, is away, has no schema: the error is kept for whoever asks; connected anew with backoff
+ * up to 5 s;
+ * - Postgres hangs in a query: statement_timeout ends it there; where not even that arrives, the thread hangs
+ * alone;
  * - the process ends meanwhile: the thread is left. */
 #include "common/base.h"
 #include "speed/published.h"
@@ -16,13 +18,13 @@ struct published {
 	const struct config *config;
 	pthread_t thread;
 	pthread_cond_t stopping;
-	pthread_mutex_t mutex;         /* of the next five */
+	pthread_mutex_t mutex; /* of the next five */
 	bool stop;
-	struct pg_published *arrived;  /* not yet taken */
-	int64_t asked_ms;              /* monotonic; 0: never */
-	struct err err;                /* why the last try failed */
+	struct pg_published *arrived; /* not yet taken */
+	int64_t asked_ms; /* monotonic; 0: never */
+	struct err err; /* why the last try failed */
 	bool failed;
-	struct pg_published *taken;    /* of published_get()'s thread */
+	struct pg_published *taken; /* of published_get()'s thread */
 };
 
 static void published_free(struct pg_published *answer)
@@ -73,7 +75,8 @@ static bool published_rest(struct published *published, int64_t ms)
 	bool stop;
 
 	pthread_mutex_lock(&published->mutex);
-	while (!published->stop && pthread_cond_timedwait(&published->stopping, &published->mutex, &until) == 0)
+	while (!published->stop &&
+		pthread_cond_timedwait(&published->stopping, &published->mutex, &until) == 0)
 		;
 	stop = published->stop;
 	pthread_mutex_unlock(&published->mutex);
@@ -90,7 +93,8 @@ static void *published_run(void *arg)
 		struct pg_published *answer = xcalloc(1, sizeof(*answer));
 		struct err err = { 0 };
 
-		if (published_connect(published->config, &conn, &err) == 0 && pg_published_load(conn, answer, &err) == 0) {
+		if (published_connect(published->config, &conn, &err) == 0 &&
+			pg_published_load(conn, answer, &err) == 0) {
 			published_put(published, answer, NULL);
 			wait_ms = PUBLISHED_EVERY_MS;
 			continue;

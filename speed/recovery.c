@@ -1,12 +1,14 @@
-/* The one path by which a partition comes (back) to folding: after an assignment, a refused flush, a lost Redis, a start.
+/* The one path by which a partition comes (back) to folding: after an assignment, a refused flush, a lost
+ * Redis, a start.
  *
- * Drop what is pending; read the state in Redis; adopt the published run; check that state, run and log belong together; read
- * the horizon again where it does not reach back; seek. Each step may fail:
- * - Postgres cannot be asked: the state in Redis is used as it is. Where there is none (or a broken one, or one of other
- *   rules) the partition waits, for "cannot ask" is not "nothing published";
+ * Drop what is pending; read the state in Redis; adopt the published run; check that state, run and log
+ * belong together; read the horizon again where it does not reach back; seek. Each step may fail:
+ * - Postgres cannot be asked: the state in Redis is used as it is. Where there is none (or a broken one, or
+ * one of other rules) the partition waits, for "cannot ask" is not "nothing published";
  * - Redis or Kafka does not answer: tried again after SPEED_RETRY_MS;
  * - another log than before, or a state that a newer program folded: the program ends with ERR_DATA.
- * The steps block, some milliseconds each; with N partitions assigned at once the first ones wait for the last. */
+ * The steps block, some milliseconds each; with N partitions assigned at once the first ones wait for the
+ * last. */
 #include "common/base.h"
 #include "speed/speed.h"
 
@@ -25,8 +27,8 @@ void recovery_need(struct speed *speed, struct partition *p, int64_t wait_ms)
 	p->retry_ms = clock_ms() + wait_ms;
 }
 
-bool recovery_adopt_arguments(const struct speed *speed, const struct pg_published *published, const struct partition *p,
-	int64_t first, struct redis_adopt *ret_adopt, struct tail *ret_tail)
+bool recovery_adopt_arguments(const struct speed *speed, const struct pg_published *published,
+	const struct partition *p, int64_t first, struct redis_adopt *ret_adopt, struct tail *ret_tail)
 {
 	struct redis_adopt adopt = {
 		.publication = published->publication,
@@ -58,18 +60,25 @@ bool recovery_adopt_arguments(const struct speed *speed, const struct pg_publish
 	return true;
 }
 
-/* --- checks ------------------------------------------------------------------------------------------------------ */
+/* --- checks ------------------------------------------------------------------------------------ */
 
-static int recovery_check_origin(const struct speed *speed, const char *what, const char *log, const char *fold,
-	struct err *err)
+static int recovery_check_origin(
+	const struct speed *speed, const char *what, const char *log, const char *fold, struct err *err)
 {
 	if (*log && strcmp(log, speed->log.identity) != 0)
-		return err_set(err, ERR_DATA, "%s is of another log ('%s') than the one that is read ('%s') hint: was the cluster or "
-			"the topic replaced? point --brokers and --topic to the old log, or start with another --name and an "
-			"empty database", what, log, speed->log.identity);
+		return err_set(err, ERR_DATA,
+			"%s is of another log ('%s') than the one that is read ('%s') hint: was the cluster "
+			"or "
+			"the topic replaced? point --brokers and --topic to the old log, or start with "
+			"another --name and an "
+			"empty database",
+			what, log, speed->log.identity);
 	if (fold_version_kernel(fold) > KERNEL_VERSION)
-		return err_set(err, ERR_DATA, "%s was made by a newer program ('%s', this one is '%s') hint: run the newer version of "
-			"lambda-speed", what, fold, speed->fold);
+		return err_set(err, ERR_DATA,
+			"%s was made by a newer program ('%s', this one is '%s') hint: run the newer version "
+			"of "
+			"lambda-speed",
+			what, fold, speed->fold);
 	return 0;
 }
 
@@ -78,16 +87,21 @@ static int recovery_check_log(struct speed *speed, const struct partition *p, in
 {
 	int64_t next = redis_state_open(&p->known)->next, first;
 
-	if (next > end && kafka_range(speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end, err))
+	if (next > end &&
+		kafka_range(speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end, err))
 		return -1;
 	if (next > end)
-		return err_set(err, ERR_DATA, "partition %d ends at offset %" PRId64 ", but the state is at %" PRId64 ": the topic was "
-			"created again or truncated hint: point --brokers and --topic to the old log, or start with another "
-			"--name and an empty database", p->number, end, next);
+		return err_set(err, ERR_DATA,
+			"partition %d ends at offset %" PRId64 ", but the state is at %" PRId64
+			": the topic was "
+			"created again or truncated hint: point --brokers and --topic to the old log, or "
+			"start with another "
+			"--name and an empty database",
+			p->number, end, next);
 	return kafka_check_tail(&speed->config, p->number, &p->known.tail, SPEED_ASK_MS, err);
 }
 
-/* --- state ------------------------------------------------------------------------------------------------------- */
+/* --- state ------------------------------------------------------------------------------------- */
 
 static int recovery_read(struct speed *speed, struct partition *p, struct err *err)
 {
@@ -100,11 +114,13 @@ static int recovery_read(struct speed *speed, struct partition *p, struct err *e
 	p->known = view.state; /* takes it */
 	view.state = (struct redis_state){ 0 };
 	redis_view_release(&view);
-	return p->known.present ? recovery_check_origin(speed, "the state in redis", p->known.log, p->known.fold, err) : 0;
+	return p->known.present
+		       ? recovery_check_origin(speed, "the state in redis", p->known.log, p->known.fold, err)
+		       : 0;
 }
 
-static int recovery_send_adopt(struct speed *speed, struct partition *p, const struct redis_adopt *adopt, char what[16],
-	struct err *err)
+static int recovery_send_adopt(struct speed *speed, struct partition *p, const struct redis_adopt *adopt,
+	char what[16], struct err *err)
 {
 	struct redis_adopt_reply answer;
 
@@ -116,41 +132,45 @@ static int recovery_send_adopt(struct speed *speed, struct partition *p, const s
 	return 0;
 }
 
-static int recovery_adopt(struct speed *speed, const struct pg_published *published, struct partition *p, int64_t first,
-	char what[16], struct err *err)
+static int recovery_adopt(struct speed *speed, const struct pg_published *published, struct partition *p,
+	int64_t first, char what[16], struct err *err)
 {
 	struct redis_adopt adopt;
 	struct tail tail;
 
-	if (published->publication && recovery_check_origin(speed, "the published run", published->log, published->fold_version, err))
+	if (published->publication && recovery_check_origin(speed, "the published run", published->log,
+					      published->fold_version, err))
 		return -1;
 	if (!recovery_adopt_arguments(speed, published, p, first, &adopt, &tail))
 		assert(!"the log's first offset is known");
 	if (recovery_send_adopt(speed, p, &adopt, what, err))
 		return -1;
 	if (strcmp(what, "stale") == 0 && complaint_due(&speed->stale))
-		log_warn("partition %d: redis has seen publication %" PRId64 ", postgres has %" PRId64 "; going on without it hint: if "
-			"the database was restored from an older backup, FCALL lambda_1_drop 1 '%s'", p->number, p->known.seen,
-			published->publication, p->base);
+		log_warn("partition %d: redis has seen publication %" PRId64 ", postgres has %" PRId64
+			 "; going on without it hint: if "
+			 "the database was restored from an older backup, FCALL lambda_1_drop 1 '%s'",
+			p->number, p->known.seen, published->publication, p->base);
 	if (p->known.broken || strcmp(p->known.fold, speed->fold) == 0 || strcmp(what, "stale") == 0)
 		return 0;
-	log_warn("partition %d: the state has other rules ('%s', here '%s'): starting again at offset %" PRId64, p->number,
-		p->known.fold, speed->fold, adopt.cut);
+	log_warn("partition %d: the state has other rules ('%s', here '%s'): starting again at offset "
+		 "%" PRId64,
+		p->number, p->known.fold, speed->fold, adopt.cut);
 	adopt.force = true;
 	return recovery_send_adopt(speed, p, &adopt, what, err);
 }
 
-/* --- horizon ----------------------------------------------------------------------------------------------------- */
+/* --- horizon ----------------------------------------------------------------------------------- */
 
-static int recovery_horizon(struct speed *speed, struct partition *p, int64_t first, int64_t from_ms, int64_t *ret_from,
-	struct err *err)
+static int recovery_horizon(struct speed *speed, struct partition *p, int64_t first, int64_t from_ms,
+	int64_t *ret_from, struct err *err)
 {
 	int64_t from = p->position - speed->config.horizon_records, at;
 
 	if (from < first)
 		from = first;
 	if (from < p->position && from_ms != DATETIME_NONE) {
-		if (kafka_offset_at(speed->dead.rk, speed->config.topic, p->number, from_ms, SPEED_ASK_MS, &at, err))
+		if (kafka_offset_at(
+			    speed->dead.rk, speed->config.topic, p->number, from_ms, SPEED_ASK_MS, &at, err))
 			return -1;
 		from = at > from ? at : from;
 	}
@@ -158,7 +178,8 @@ static int recovery_horizon(struct speed *speed, struct partition *p, int64_t fi
 	return 0;
 }
 
-static int recovery_seek(struct speed *speed, struct partition *p, int64_t first, int64_t end, struct err *err)
+static int recovery_seek(
+	struct speed *speed, struct partition *p, int64_t first, int64_t end, struct err *err)
 {
 	int64_t from_ms, from;
 	bool exact = partition_resume(p, &speed->config, first, &from_ms);
@@ -173,14 +194,16 @@ static int recovery_seek(struct speed *speed, struct partition *p, int64_t first
 	p->end = end;
 	p->dead_failed = false;
 	if (p->lost_from < p->lost_to)
-		log_warn("partition %d: retention took offsets %" PRId64 " to %" PRId64 " before they were read, going on behind "
-			"them; every answer says so until a run covers them", p->number, p->lost_from, p->lost_to);
+		log_warn("partition %d: retention took offsets %" PRId64 " to %" PRId64
+			 " before they were read, going on behind "
+			 "them; every answer says so until a run covers them",
+			p->number, p->lost_from, p->lost_to);
 	if (p->state == PARTITION_WARMING || end - p->position > speed->config.pending_max)
 		progress_catch_up(speed);
 	return 0;
 }
 
-/* --- the path ---------------------------------------------------------------------------------------------------- */
+/* --- the path ---------------------------------------------------------------------------------- */
 
 static int recovery_partition(struct speed *speed, struct partition *p, struct err *err)
 {
@@ -189,29 +212,37 @@ static int recovery_partition(struct speed *speed, struct partition *p, struct e
 	char what[16] = "as it is";
 	int64_t first, end;
 
-	if (p->number >= speed->dead.n_partitions && dead_letter_ensure(&speed->dead, speed->rk, p->number + 1, err))
+	if (p->number >= speed->dead.n_partitions &&
+		dead_letter_ensure(&speed->dead, speed->rk, p->number + 1, err))
 		return -1;
-	if (kafka_range(speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end, err) || recovery_read(speed, p, err))
+	if (kafka_range(speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end, err) ||
+		recovery_read(speed, p, err))
 		return -1;
 	if (published && recovery_adopt(speed, published, p, first, what, err))
 		return -1;
 	if (!p->known.present || p->known.broken || strcmp(p->known.fold, speed->fold) != 0) {
 		if (published)
-			return err_set(err, ERR_DATABASE, "redis has no usable state, and postgres has an older publication than it has seen");
-		return err_set(err, ERR_DATABASE, "%s; there is no usable state in redis, so it is not known where to begin", postgres.msg);
+			return err_set(err, ERR_DATABASE,
+				"redis has no usable state, and postgres has an older publication than it "
+				"has seen");
+		return err_set(err, ERR_DATABASE,
+			"%s; there is no usable state in redis, so it is not known where to begin",
+			postgres.msg);
 	}
 	if (recovery_check_log(speed, p, end, err) || recovery_seek(speed, p, first, end, err))
 		return -1;
-	log_info("partition %d: %s run=%" PRId64 " start=%" PRId64 " next=%" PRId64 " read_from=%" PRId64 " end=%" PRId64, p->number,
-		what, redis_state_open(&p->known)->run, redis_state_open(&p->known)->start, p->next,
-		p->state == PARTITION_WARMING ? p->warm_from : p->position, end);
+	log_info("partition %d: %s run=%" PRId64 " start=%" PRId64 " next=%" PRId64 " read_from=%" PRId64
+		 " end=%" PRId64,
+		p->number, what, redis_state_open(&p->known)->run, redis_state_open(&p->known)->start,
+		p->next, p->state == PARTITION_WARMING ? p->warm_from : p->position, end);
 	return 0;
 }
 
 static void recovery_failed(struct speed *speed, struct partition *p, const struct err *err)
 {
-	struct complaint *complaint = err->code == ERR_DATABASE ? &speed->no_postgres :
-				      err->code == ERR_REDIS ? &speed->no_redis : &speed->no_kafka;
+	struct complaint *complaint = err->code == ERR_DATABASE ? &speed->no_postgres
+				      : err->code == ERR_REDIS  ? &speed->no_redis
+								: &speed->no_kafka;
 
 	recovery_need(speed, p, SPEED_RETRY_MS);
 	if (err->code == ERR_DATA || err->code == ERR_USAGE) {
@@ -233,7 +264,8 @@ static void recovery_all(struct speed *speed)
 
 		if (!p || p->state != PARTITION_WAITING || clock_ms() < p->retry_ms)
 			continue;
-		if (store_drain(&speed->store, flush_on_reply, speed, &err)) { /* replies to others come first */
+		if (store_drain(
+			    &speed->store, flush_on_reply, speed, &err)) { /* replies to others come first */
 			flush_lost_redis(speed, &err);
 			return;
 		}

@@ -18,8 +18,8 @@ static void speed_on_stop(int signal)
 	speed_stop = 1;
 }
 
-/* The end took too long, because a server hangs. To leave at once is safe at any time: what Redis does not have, the next
- * worker reads again. */
+/* The end took too long, because a server hangs. To leave at once is safe at any time: what Redis does not
+ * have, the next worker reads again. */
 static void speed_on_alarm(int signal)
 {
 	(void)signal;
@@ -139,8 +139,9 @@ static void speed_finish(struct speed *speed)
 		speed->flushed_ms = 0; /* no need to wait between two flushes */
 		flush_turn(speed);
 		for (int i = 0; i < speed->n_partitions; i++)
-			dirty = dirty || (speed->partitions[i] && speed->partitions[i]->state == PARTITION_FOLDING &&
-						 speed->partitions[i]->position > speed->partitions[i]->next);
+			dirty = dirty ||
+				(speed->partitions[i] && speed->partitions[i]->state == PARTITION_FOLDING &&
+					speed->partitions[i]->position > speed->partitions[i]->next);
 		if (!dirty)
 			break;
 	}

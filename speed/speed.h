@@ -9,8 +9,8 @@
  *   partition.c, values.c   what one partition has pending (no I/O)
  *   store.c, published.c, dead_letter.c   Redis, Postgres, the dead-letter topic
  *
- * One thread, but for the one that asks Postgres. Whatever goes wrong, pending records are dropped and Redis' state says
- * where to go on: nothing is counted twice or lost (docs/speed.md). */
+ * One thread, but for the one that asks Postgres. Whatever goes wrong, pending records are dropped and Redis'
+ * state says where to go on: nothing is counted twice or lost (docs/speed.md). */
 #ifndef SPEED_SPEED_H
 #define SPEED_SPEED_H
 
@@ -23,29 +23,30 @@
 #include <signal.h>
 
 enum {
-	SPEED_TICK_MS = 1000,     /* adopt and heartbeat */
-	SPEED_RETRY_MS = 1000,    /* between two tries of a partition, or to connect to Redis */
-	SPEED_ASK_MS = 5000,      /* for one question to Kafka */
-	SPEED_STOP_MS = 4500,     /* from SIGTERM to the end, at most */
-	SPEED_CATCH_UP_MS = 250,  /* between two flushes while far behind: larger ones cost Redis less per event */
+	SPEED_TICK_MS = 1000, /* adopt and heartbeat */
+	SPEED_RETRY_MS = 1000, /* between two tries of a partition, or to connect to Redis */
+	SPEED_ASK_MS = 5000, /* for one question to Kafka */
+	SPEED_STOP_MS = 4500, /* from SIGTERM to the end, at most */
+	SPEED_CATCH_UP_MS =
+		250, /* between two flushes while far behind: larger ones cost Redis less per event */
 };
 
 struct progress {
 	bool catching_up;
-	int64_t since_ms;            /* monotonic: when it began */
-	int64_t said_ms;             /* the last line */
+	int64_t since_ms; /* monotonic: when it began */
+	int64_t said_ms; /* the last line */
 	int64_t n_records, n_warmed; /* since then */
-	int64_t said_records;        /* n_records at the last line */
-	int64_t behind_ms;           /* since when it is not current, or 0 */
+	int64_t said_records; /* n_records at the last line */
+	int64_t behind_ms; /* since when it is not current, or 0 */
 };
 
 struct speed {
 	struct config config;
 	char fold[FOLD_VERSION_MAX];
 	char worker[128];
-	rd_kafka_t *rk;                /* the consumer */
-	rd_kafka_queue_t *queue;       /* of rk */
-	int queue_fd;                  /* readable when the queue has something; -1: not made yet */
+	rd_kafka_t *rk; /* the consumer */
+	rd_kafka_queue_t *queue; /* of rk */
+	int queue_fd; /* readable when the queue has something; -1: not made yet */
 	struct kafka_log log;
 	struct event_parser *parser;
 	struct published *published;
@@ -53,15 +54,15 @@ struct speed {
 	struct store store;
 	struct partition **partitions; /* by number; NULL: never had it */
 	int n_partitions;
-	int64_t n_pending;             /* records, over all partitions */
-	bool is_full;                  /* reading waits for a flush */
-	bool is_member;                /* the group has given us partitions */
-	bool must_assign;              /* where to read has changed */
-	int64_t wall_ms;               /* wall clock of this turn */
+	int64_t n_pending; /* records, over all partitions */
+	bool is_full; /* reading waits for a flush */
+	bool is_member; /* the group has given us partitions */
+	bool must_assign; /* where to read has changed */
+	int64_t wall_ms; /* wall clock of this turn */
 	int64_t flushed_ms, tick_ms, commit_ms, connect_ms; /* monotonic: when last, or not before */
 	struct progress progress;
 	struct complaint no_redis, no_postgres, no_kafka, no_topic, no_letter, stale;
-	struct err fatal;              /* set: the program ends with it */
+	struct err fatal; /* set: the program ends with it */
 };
 
 extern volatile sig_atomic_t speed_stop; /* SIGTERM or SIGINT came */
@@ -88,19 +89,21 @@ void consumer_close(struct speed *speed);
 void recovery_need(struct speed *speed, struct partition *partition, int64_t wait_ms);
 /* Tries for all that wait and are due. */
 void recovery_turn(struct speed *speed);
-/* What adopt needs; false when there is no published run to adopt (any more). first: the log's first offset, or -1. */
+/* What adopt needs; false when there is no published run to adopt (any more). first: the log's first offset,
+ * or -1. */
 bool recovery_adopt_arguments(const struct speed *speed, const struct pg_published *published,
-	const struct partition *partition, int64_t first, struct redis_adopt *ret_adopt, struct tail *ret_tail);
+	const struct partition *partition, int64_t first, struct redis_adopt *ret_adopt,
+	struct tail *ret_tail);
 
 /* flush.c */
-void flush_turn(struct speed *speed);       /* sends a flush if one is due */
+void flush_turn(struct speed *speed); /* sends a flush if one is due */
 void flush_on_reply(void *arg, const struct store_owed *owed, const redisReply *reply);
 bool flush_waits_for_letters(const struct speed *speed);
 void flush_lost_redis(struct speed *speed, const struct err *err); /* closes the store; everything recovers */
 
 /* progress.c */
-void progress_tick(struct speed *speed);    /* once a second: adopt, heartbeat, commit */
-void progress_turn(struct speed *speed);    /* log lines */
+void progress_tick(struct speed *speed); /* once a second: adopt, heartbeat, commit */
+void progress_turn(struct speed *speed); /* log lines */
 void progress_catch_up(struct speed *speed); /* from now on until all is current */
 
 #endif

@@ -32,7 +32,8 @@ void values_clear(struct values *values)
 	table_clear(&values->days);
 }
 
-static struct values_day *values_day(struct values *values, const struct fold *fold, const struct event *event)
+static struct values_day *values_day(
+	struct values *values, const struct fold *fold, const struct event *event)
 {
 	int32_t day = calendar_day(fold->rules->calendar, event->time_ms);
 	bool is_new;
@@ -40,8 +41,8 @@ static struct values_day *values_day(struct values *values, const struct fold *f
 	return table_put(&values->days, &day, &is_new);
 }
 
-int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t record_ms, const struct event *event,
-	enum event_reject reject, struct err *err)
+int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t record_ms,
+	const struct event *event, enum event_reject reject, struct err *err)
 {
 	bool late;
 
@@ -60,13 +61,14 @@ int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t
 	return 0;
 }
 
-/* --- to Redis ---------------------------------------------------------------------------------------------------- */
+/* --- to Redis ---------------------------------------------------------------------------------- */
 
 static int values_order_compare(const void *a, const void *b)
 {
 	const struct values_order *x = a, *y = b;
 
-	return x->chunk != y->chunk ? (x->chunk < y->chunk ? -1 : 1) : (x->entry > y->entry) - (x->entry < y->entry);
+	return x->chunk != y->chunk ? (x->chunk < y->chunk ? -1 : 1)
+				    : (x->entry > y->entry) - (x->entry < y->entry);
 }
 
 static void values_order_reserve(struct values *values, size_t n)
@@ -138,7 +140,8 @@ static void values_revenue(struct values *values, struct redis_command *command,
 	}
 }
 
-static void values_product_fields(const struct values *values, struct redis_command *command, const struct product *product)
+static void values_product_fields(
+	const struct values *values, struct redis_command *command, const struct product *product)
 {
 	struct text sku = dictionary_get(values->tally.skus, product->key.sku);
 	char field[4 + EVENT_ID_MAX_BYTES];
@@ -181,7 +184,8 @@ static void values_counter(struct redis_command *command, const char *name, int6
 
 static void values_counters(struct redis_command *command, const struct counters *counters)
 {
-	size_t n = (size_t)(!!counters->records + !!counters->counted + !!counters->duplicate + !!counters->late);
+	size_t n = (size_t)(!!counters->records + !!counters->counted + !!counters->duplicate +
+			    !!counters->late);
 
 	for (int reject = EVENT_OK + 1; reject < EVENT_N_REJECTS; reject++)
 		n += counters->rejected[reject] != 0;
@@ -209,7 +213,8 @@ static void values_days(struct redis_command *command, const struct table *days)
 	}
 }
 
-void values_flush(struct values *values, struct redis_command *command, const char *base, const struct redis_flush *flush)
+void values_flush(struct values *values, struct redis_command *command, const char *base,
+	const struct redis_flush *flush)
 {
 	const struct table *buckets = &values->tally.buckets, *products = &values->tally.products;
 	size_t n_chunks, n = buckets->n + products->n;
@@ -225,7 +230,8 @@ void values_flush(struct values *values, struct redis_command *command, const ch
 
 		values->order[buckets->n + i] = (struct values_order){ product->key.day, i };
 	}
-	n_chunks = values_sort(values, 0, buckets->n) + values_sort(values, buckets->n, n) + 1 + values->days.n;
+	n_chunks =
+		values_sort(values, 0, buckets->n) + values_sort(values, buckets->n, n) + 1 + values->days.n;
 	redis_flush_start(command, base, flush, n_chunks);
 	values_counters(command, &values->tally.counters);
 	values_revenue(values, command, 0, buckets->n);

@@ -1,5 +1,5 @@
-/* What a partition's pending records come to: the increments that the next flush adds to Redis (docs/redis.md, chunks).
- * Pure; one thread. No allocation per event once it has grown. */
+/* What a partition's pending records come to: the increments that the next flush adds to Redis
+ * (docs/redis.md, chunks). Pure; one thread. No allocation per event once it has grown. */
 #ifndef SPEED_VALUES_H
 #define SPEED_VALUES_H
 
@@ -8,12 +8,12 @@
 
 struct values_order {
 	int64_t chunk; /* hour or day */
-	size_t entry;  /* in its table */
+	size_t entry; /* in its table */
 };
 
 struct values {
 	struct tally tally;
-	struct table days;          /* per business day: duplicate and late counts */
+	struct table days; /* per business day: duplicate and late counts */
 	struct values_order *order; /* scratch of values_flush() */
 	size_t order_capacity;
 };
@@ -22,12 +22,13 @@ void values_init(struct values *values);
 void values_release(struct values *values);
 void values_clear(struct values *values);
 
-/* Folds one record, adds what it counts. event is NULL when it was rejected. ERR_DATA on overflow, which pending_max rules
- * out. */
+/* Folds one record, adds what it counts. event is NULL when it was rejected. ERR_DATA on overflow, which
+ * pending_max rules out. */
 MUST_USE int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t record_ms,
 	const struct event *event, enum event_reject reject, struct err *err);
 
 /* The whole flush as one command. */
-void values_flush(struct values *values, struct redis_command *command, const char *base, const struct redis_flush *flush);
+void values_flush(struct values *values, struct redis_command *command, const char *base,
+	const struct redis_flush *flush);
 
 #endif

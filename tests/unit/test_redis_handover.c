@@ -1,11 +1,14 @@
-/* Commands and replies of the functions in Redis, without a Redis: what is sent, byte by byte, and what is made of replies. */
+/* Commands and replies of the functions in Redis, without a Redis: what is sent, byte by byte, and what is
+ * made of replies. */
 #include "common/base.h"
 #include "common/kernel/currency.h"
 #include "common/redis_handover.h"
 #include "speed/values.h"
 #include "tests/unit/unit.h"
 
-/* --- replies from a short text: "[ok same [a b]]"; '~' is an empty text, '+' in a text a blank, "!text" an error ------ */
+/* Replies are made from a short text: "[ok same [a b]]" is an array, '~' an empty text, '+' in a text a
+ * blank,
+ * "!text" an error. */
 
 struct bytes {
 	char at[8192];
@@ -88,18 +91,20 @@ static void expect_command(struct redis_command *command, const char *expected)
 	assert_non_null(parsed);
 	reply = parsed;
 	for (size_t i = 0, at = 0; i < reply->elements; i++)
-		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s", i ? "|" : "", reply->element[i]->str);
+		at += (size_t)snprintf(
+			text + at, sizeof(text) - at, "%s%s", i ? "|" : "", reply->element[i]->str);
 	assert_string_equal(text, expected);
 	freeReplyObject(reply);
 	redisReaderFree(reader);
 }
 
-/* --- commands ------------------------------------------------------------------------------------------------------- */
+/* --- commands ---------------------------------------------------------------------------------- */
 
 static void test_command_bytes(void **state)
 {
 	SCOPED(redis_command_release) struct redis_command command = { 0 };
-	static const char expected[] = "*4\r\n$3\r\nSET\r\n$3\r\na\0b\r\n$0\r\n\r\n$20\r\n-9223372036854775808\r\n";
+	static const char expected[] =
+		"*4\r\n$3\r\nSET\r\n$3\r\na\0b\r\n$0\r\n\r\n$20\r\n-9223372036854775808\r\n";
 	const char *bytes;
 	size_t len;
 
@@ -119,9 +124,17 @@ static void test_command_bytes(void **state)
 static void test_commands(void **state)
 {
 	SCOPED(redis_command_release) struct redis_command command = { 0 };
-	struct redis_adopt adopt = { .publication = 3, .run = 2, .cut = 10, .fold = "k1;x", .latest = FOLD_STATE_NONE, .log = "c/t",
-		.keep_ms = 5, .force = true };
-	struct redis_beat beat = { .time_ms = 1, .end = 2, .next = 3, .waiting_ms = DATETIME_NONE, .record_ms = 4, .worker = "w" };
+	struct redis_adopt adopt = { .publication = 3,
+		.run = 2,
+		.cut = 10,
+		.fold = "k1;x",
+		.latest = FOLD_STATE_NONE,
+		.log = "c/t",
+		.keep_ms = 5,
+		.force = true };
+	struct redis_beat beat = {
+		.time_ms = 1, .end = 2, .next = 3, .waiting_ms = DATETIME_NONE, .record_ms = 4, .worker = "w"
+	};
 	struct redis_since since[] = { { 1, 7 }, { 2, 0 } };
 	struct tail tail = { .offset = 9, .hash = 0xabc };
 	struct tail none;
@@ -154,12 +167,22 @@ static void test_flush_of_values(void **state)
 	SCOPED(redis_command_release) struct redis_command command = { 0 };
 	int64_t starts[] = { 0, 86400000, 2 * 86400000 };
 	struct calendar calendar = { .first_day = 0, .n_days = 2, .start_ms = starts };
-	struct fold_rules rules = { .calendar = &calendar, .horizon_records = 10, .horizon_ms = 1000000, .grace_ms = 60000,
+	struct fold_rules rules = { .calendar = &calendar,
+		.horizon_records = 10,
+		.horizon_ms = 1000000,
+		.grace_ms = 60000,
 		.max_skew_ms = 1 << 30 };
 	struct event_line line = { .sku = UNIT_TEXT("A1"), .quantity = 2, .unit_price_e4 = 15000 };
-	struct event event = { .event_id = UNIT_TEXT("e1"), .currency = currency_find(UNIT_TEXT("GBP")), .total_e4 = 30000, .units = 2,
-		.n_lines = 1, .lines = &line, .time_ms = 90 * MINUTE_MS };
-	struct redis_flush flush = { .expected_next = 5, .new_next = 9, .fold = "k1;x", .lost_from = 5, .lost_to = 6 };
+	struct event event = { .event_id = UNIT_TEXT("e1"),
+		.currency = currency_find(UNIT_TEXT("GBP")),
+		.total_e4 = 30000,
+		.units = 2,
+		.n_lines = 1,
+		.lines = &line,
+		.time_ms = 90 * MINUTE_MS };
+	struct redis_flush flush = {
+		.expected_next = 5, .new_next = 9, .fold = "k1;x", .lost_from = 5, .lost_to = 6
+	};
 	struct tail tail = { .offset = 8, .hash = 1 };
 	struct values values;
 	struct fold fold;
@@ -197,10 +220,12 @@ static void test_flush_of_values(void **state)
 	values_release(&values);
 }
 
-/* --- replies -------------------------------------------------------------------------------------------------------- */
+/* --- replies ----------------------------------------------------------------------------------- */
 
-#define STATE "gens 0,0,10+3,10,25 seen 4 born 77 fold k1;x latest_event 5 latest_record ~ log c/t tail 24+00000000000000ff " \
-	      "lost 0:2-4+3:11-12 covered 0:99 cut:3 5,,9+00000000000000aa"
+#define STATE \
+	"gens 0,0,10+3,10,25 seen 4 born 77 fold k1;x latest_event 5 latest_record ~ log c/t tail " \
+	"24+00000000000000ff " \
+	"lost 0:2-4+3:11-12 covered 0:99 cut:3 5,,9+00000000000000aa"
 
 static void test_state(void **state)
 {
@@ -274,8 +299,9 @@ static void test_flush_and_seal_replies(void **state)
 
 static void test_view(void **state)
 {
-	redisReply *reply = reply_from("[[" STATE "] [time 5 end 30 next 25 waiting ~ record 4 worker h-1 new 1] "
-				       "[0 1 10 [c 10 [records 3 rejected:json 2]] [r:5 10 [07GBPg -5]]] [3 0 20]]");
+	redisReply *reply =
+		reply_from("[[" STATE "] [time 5 end 30 next 25 waiting ~ record 4 worker h-1 new 1] "
+			   "[0 1 10 [c 10 [records 3 rejected:json 2]] [r:5 10 [07GBPg -5]]] [3 0 20]]");
 	struct redis_view view;
 	struct text field;
 	int64_t value;
@@ -309,10 +335,28 @@ static void test_view(void **state)
 static void test_wrong_replies(void **state)
 {
 	static const char *const wrong[] = {
-		"ok", "[]", "[ok]", "[[ok]]", "[ok same gens]", "[ok same gens 1,2]", "[ok same gens 1,2,3+x]", "[ok same seen x gens 0,0,0]",
-		"[ok same gens 0,0,0 tail 5]", "[ok same gens 0,0,0 lost 5]", "[ok a-word-that-is-too-long-for-this gens 0,0,0]",
-		"[[gens 0,0] []]", "[[] [time x]]", "[[] [time]]", "[[] [] [1]]", "[[] [] [1 1 x]]", "[[] [] [1 1 5 [r:x 5 []]]]",
-		"[[] [] [1 1 5 [q:1 5 []]]]", "[[] [] [1 1 5 [r:1 5 [a]]]]", "[[] [] [1 1 5 [r:1 5]]]", "!ERR+what", "!DAMAGED+key",
+		"ok",
+		"[]",
+		"[ok]",
+		"[[ok]]",
+		"[ok same gens]",
+		"[ok same gens 1,2]",
+		"[ok same gens 1,2,3+x]",
+		"[ok same seen x gens 0,0,0]",
+		"[ok same gens 0,0,0 tail 5]",
+		"[ok same gens 0,0,0 lost 5]",
+		"[ok a-word-that-is-too-long-for-this gens 0,0,0]",
+		"[[gens 0,0] []]",
+		"[[] [time x]]",
+		"[[] [time]]",
+		"[[] [] [1]]",
+		"[[] [] [1 1 x]]",
+		"[[] [] [1 1 5 [r:x 5 []]]]",
+		"[[] [] [1 1 5 [q:1 5 []]]]",
+		"[[] [] [1 1 5 [r:1 5 [a]]]]",
+		"[[] [] [1 1 5 [r:1 5]]]",
+		"!ERR+what",
+		"!DAMAGED+key",
 	};
 
 	(void)state;
@@ -334,7 +378,7 @@ static void test_wrong_replies(void **state)
 	}
 }
 
-/* --- values and addresses ------------------------------------------------------------------------------------------- */
+/* --- values and addresses ---------------------------------------------------------------------- */
 
 static void test_fields(void **state)
 {
@@ -379,8 +423,9 @@ static void test_uri(void **state)
 		{ "redis://me:p@ss@h", "h", "me", "p@ss", 6379, 0 },
 		{ "redis://[::1]:7/2", "::1", NULL, NULL, 7, 2 },
 	};
-	static const char *const wrong[] = { "", "localhost", "http://h", "redis://", "redis://h:", "redis://h:0", "redis://h:65536",
-		"redis://h:7x", "redis://h/x", "redis://h/-1", "redis://user@h", "redis://:%zz@h", "redis://[::1", "redis://[::1]7", "redis://:7" };
+	static const char *const wrong[] = { "", "localhost", "http://h", "redis://",
+		"redis://h:", "redis://h:0", "redis://h:65536", "redis://h:7x", "redis://h/x", "redis://h/-1",
+		"redis://user@h", "redis://:%zz@h", "redis://[::1", "redis://[::1]7", "redis://:7" };
 	struct redis_uri uri;
 	struct err err;
 
@@ -392,7 +437,8 @@ static void test_uri(void **state)
 		assert_int_equal(uri.port, cases[i].port);
 		assert_int_equal(uri.db, cases[i].db);
 		assert_string_equal(uri.user ? uri.user : "none", cases[i].user ? cases[i].user : "none");
-		assert_string_equal(uri.password ? uri.password : "none", cases[i].password ? cases[i].password : "none");
+		assert_string_equal(
+			uri.password ? uri.password : "none", cases[i].password ? cases[i].password : "none");
 		redis_uri_release(&uri);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
@@ -403,7 +449,9 @@ static void test_uri(void **state)
 static void test_hello(void **state)
 {
 	SCOPED(redis_command_release) struct redis_command command = { 0 };
-	struct redis_uri uri = { .host = (char *)"h", .user = (char *)"me", .password = (char *)"x", .db = 2 };
+	struct redis_uri uri = {
+		.host = (char *)"h", .user = (char *)"me", .password = (char *)"x", .db = 2
+	};
 
 	(void)state;
 	assert_true(redis_hello_command(&command, &uri, 0));
