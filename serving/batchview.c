@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "embedded.h"
+#include "serving/container.h"
 
 static void batchview_on_result(struct pg_link_call *call, const PGresult *result, const struct err *err);
 
@@ -202,7 +203,7 @@ static void after_pointer(struct batchview *batchview)
 
 static void batchview_on_result(struct pg_link_call *call, const PGresult *result, const struct err *failed)
 {
-	struct batchview *batchview = (struct batchview *)((char *)call - offsetof(struct batchview, call));
+	struct batchview *batchview = CONTAINER_OF(call, struct batchview, call);
 	struct err err = { 0 };
 
 	if (failed) {

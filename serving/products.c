@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "embedded.h"
 #include "serving/product_table.h"
+#include "serving/container.h"
 
 enum { PRODUCTS_ANSWERS = 8 };
 
@@ -119,8 +120,7 @@ static void product_load_finish(struct product_load *load)
 
 static void product_load_on_names(struct pg_link_call *call, const PGresult *result, const struct err *err)
 {
-	struct product_load *load =
-		(struct product_load *)((char *)call - offsetof(struct product_load, call));
+	struct product_load *load = CONTAINER_OF(call, struct product_load, call);
 
 	for (int i = 0; !err && i < PQntuples(result); i++) {
 		struct text sku = { PQgetvalue(result, i, 0), (size_t)PQgetlength(result, i, 0) };
@@ -199,8 +199,7 @@ static void product_load_on_reply(struct product_load *load)
 
 static void product_load_on_rows(struct pg_link_call *call, const PGresult *result, const struct err *err)
 {
-	struct product_load *load =
-		(struct product_load *)((char *)call - offsetof(struct product_load, call));
+	struct product_load *load = CONTAINER_OF(call, struct product_load, call);
 
 	if (err)
 		problem_set(&load->problem, 503, "the batch view cannot be asked for products now");
@@ -277,8 +276,7 @@ static void product_load_ask_speed(struct product_load *load)
 static void product_load_on_chunks(
 	struct redis_link_call *call, const redisReply *reply, const struct err *failed)
 {
-	struct product_load *load =
-		(struct product_load *)((char *)call - offsetof(struct product_load, read));
+	struct product_load *load = CONTAINER_OF(call, struct product_load, read);
 	struct err err = { 0 };
 
 	if (failed) {

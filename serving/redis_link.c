@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "serving/container.h"
 
 enum { REDIS_LINK_PAUSE_MIN_MS = 100, REDIS_LINK_PAUSE_MAX_MS = 2000, REDIS_LINK_READ_BYTES = 1 << 16 };
 
@@ -351,7 +352,7 @@ static int redis_link_write(
 static void redis_link_on_greeted(
 	struct redis_link_call *call, const redisReply *reply, const struct err *err)
 {
-	struct redis_link *link = (struct redis_link *)((char *)call - offsetof(struct redis_link, greeting));
+	struct redis_link *link = CONTAINER_OF(call, struct redis_link, greeting);
 	struct err refused = { 0 };
 
 	if (err)

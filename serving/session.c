@@ -11,6 +11,7 @@
 
 #include "common/mem.h"
 #include "serving/answer.h"
+#include "serving/container.h"
 
 enum {
 	SESSION_IDLE_MS = 60000,
@@ -259,7 +260,7 @@ static void session_respond(struct session *session)
 static void session_on_products(
 	struct products_waiter *waiter, struct body *body, const struct problem *problem)
 {
-	struct session *session = (struct session *)((char *)waiter - offsetof(struct session, waiter));
+	struct session *session = CONTAINER_OF(waiter, struct session, waiter);
 
 	if (session->state == SESSION_WAITING) { /* not closed, and not out of time, while we waited */
 		answer_take(&session->answer, &session->request, body, problem);
