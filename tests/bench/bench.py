@@ -74,6 +74,13 @@ class Watcher(threading.Thread):
             time.sleep(0.001)
 
 
+def warm_up(world):
+    """Until speed and serving have what is there, joining a group and all."""
+    world.orders("generate", "--rate", "100", "--count", "50", "--seed", "1")
+    harness.wait_until(lambda: sum(r["orders"] + r["refund_count"] for r in world.answer("/v1/revenue/today")["revenue"]) >= 50, 30,
+                       "the first orders are served")
+
+
 def bench_latency(world, rate, seconds):
     watcher = Watcher(world.port)
     watcher.start()
@@ -122,6 +129,7 @@ def main():
                     else:
                         world.speed()
                         world.serving()
+                        warm_up(world)
                         for rate in rates:
                             bench_latency(world, rate, seconds)
                 finally:
