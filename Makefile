@@ -58,7 +58,8 @@ SRC_unit := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
 SQL := $(wildcard sql/*.sql sql/migrations/*.sql)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
-PARTS := $(foreach p,$(PROGRAMS),$(B)/$(p).a)
+# what unit tests link besides common: the programs, not the order tool, which shares nothing with them
+PARTS := $(foreach p,$(filter lambda-%,$(PROGRAMS)),$(B)/$(p).a)
 ALL_OBJ := $(call obj,$(SRC_common) $(foreach p,$(PROGRAMS),$(SRC_$(p))) $(wildcard tests/unit/*.c tests/oracle/*.c))
 
 all: ## the three programs and the order generator, into build/bin
