@@ -51,6 +51,8 @@ static void progress_adopt(struct speed *speed, const struct pg_published *publi
 	struct redis_adopt adopt;
 	struct tail tail;
 
+	if (published->publication < p->known.seen)
+		return; /* it would be refused as stale */
 	if (!recovery_adopt_arguments(speed, published, p, -1, &adopt, &tail)) {
 		recovery_need(speed, p, 0); /* a run without this partition has been published */
 		return;
