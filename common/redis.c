@@ -278,7 +278,7 @@ static int redis_exchange(redisContext *redis, struct redis_command *command, re
 	void *reply = NULL;
 
 	if (redisAppendFormattedCommand(redis, bytes, len) != REDIS_OK ||
-		redisGetReply(redis, &reply) != REDIS_OK)
+		redisGetReply(redis, &reply) != REDIS_OK || !reply)
 		return redis_error(redis, NULL, err, what);
 	*ret_reply = reply;
 	return 0;

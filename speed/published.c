@@ -34,7 +34,7 @@ static void published_free(struct pg_published *answer)
 	free(answer);
 }
 
-/* Takes the answer, or NULL and an error. */
+/* Takes the answer; NULL: there is none, for *err. */
 static void published_put(struct published *published, struct pg_published *answer, const struct err *err)
 {
 	struct pg_published *old = NULL;
@@ -95,7 +95,7 @@ static void *published_run(void *arg)
 
 		if (published_connect(published->config, &conn, &err) == 0 &&
 			pg_published_load(conn, answer, &err) == 0) {
-			published_put(published, answer, NULL);
+			published_put(published, answer, &err);
 			wait_ms = PUBLISHED_EVERY_MS;
 			continue;
 		}

@@ -4,6 +4,7 @@ Starts a private stack, or uses the running one in SPEED_STACK. Standard library
 """
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -185,6 +186,7 @@ class World:
     def close(self):
         for process in list(self.running):
             self.kill(process)
+        shutil.rmtree(self.directory)
 
 
 def difference(got, wanted):
