@@ -104,6 +104,12 @@ static const struct unit duration_units[] = { { "ms", 1 }, { "s", 1000 }, { "min
 static const struct unit size_units[] = { { "B", 1 }, { "KiB", 1 << 10 }, { "MiB", 1 << 20 },
 	{ "GiB", 1 << 30 } };
 
+/* The member that a row is about. */
+static void *setting_place(struct config *config, const struct setting *s)
+{
+	return (char *)config + s->offset;
+}
+
 /* A whole number with one of the units behind it, or without any where n_units is 0. */
 static int config_number(const char *value, const struct unit *units, size_t n_units, int64_t *ret_number)
 {
@@ -156,7 +162,7 @@ static int setting_set_number(
 
 	setting_units(s, &units, &n_units);
 	if (!config_number(value, units, n_units, &number) && number >= s->min && number <= s->max) {
-		*(int64_t *)((char *)config + s->offset) = number;
+		*(int64_t *)setting_place(config, s) = number;
 		return 0;
 	}
 	config_number_text(min, sizeof(min), s->min, units, n_units);
@@ -187,7 +193,7 @@ static int setting_set_text(
 		return err_set(err, ERR_USAGE,
 			"%s: a text of %zu bytes is not allowed, hint: %" PRId64 " to %" PRId64 " bytes",
 			from, len, s->min, s->max);
-	*(const char **)((char *)config + s->offset) = value;
+	*(const char **)setting_place(config, s) = value;
 	return 0;
 }
 
@@ -196,7 +202,7 @@ static int setting_set_text(
 static int setting_set(
 	struct config *config, const struct setting *s, const char *value, const char *from, struct err *err)
 {
-	bool *on = (bool *)((char *)config + s->offset);
+	bool *on = setting_place(config, s);
 
 	switch (s->kind) {
 	case SETTING_TEXT:
@@ -206,7 +212,7 @@ static int setting_set(
 		if (!word_in(s->words, value))
 			return err_set(err, ERR_USAGE, "%s: '%s' is not allowed, hint: one of: %s", from,
 				value, s->words);
-		*(const char **)((char *)config + s->offset) = value;
+		*(const char **)setting_place(config, s) = value;
 		return 0;
 	case SETTING_SWITCH:
 		if (!word_in("yes no", value))
@@ -219,7 +225,7 @@ static int setting_set(
 	case SETTING_SIZE:
 		return setting_set_number(config, s, value, from, err);
 	}
-	assert(!"a kind of setting without a case");
+	assert(0 && "a kind of setting without a case");
 	return -1;
 }
 
@@ -240,7 +246,7 @@ static int config_defaults(struct config *config, struct err *err)
 		const char *value;
 
 		if (setting_set(config, s, s->fallback, s->flag, err))
-			assert(!"a default that its own row does not allow");
+			assert(0 && "a default that its own row does not allow");
 		if (!(s->programs & config->program))
 			continue;
 		setting_variable(s, variable, sizeof(variable));
@@ -437,7 +443,7 @@ void config_log(const struct config *config)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
 		const struct setting *s = &settings[i];
-		const char *member = (const char *)config + s->offset;
+		const void *member = (const char *)config + s->offset;
 		const struct unit *units;
 		size_t n_units;
 		char number[32];

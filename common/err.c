@@ -12,7 +12,7 @@ static const struct {
 #undef X
 };
 
-int err_set(struct err *err, enum err_code code, const char *format, ...)
+void err_fill(struct err *err, enum err_code code, const char *format, ...)
 {
 	char msg[sizeof(err->msg)]; /* an argument may be the old message */
 	va_list ap;
@@ -22,7 +22,6 @@ int err_set(struct err *err, enum err_code code, const char *format, ...)
 	va_end(ap);
 	memcpy(err->msg, msg, sizeof(msg));
 	err->code = code;
-	return -1;
 }
 
 int err_wrap(struct err *err, const char *format, ...)

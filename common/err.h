@@ -34,7 +34,9 @@ struct err {
 };
 
 /* Fills *err (an earlier content is lost) and returns -1, so that a caller can return it. */
-int err_set(struct err *err, enum err_code code, const char *format, ...) PRINTF_LIKE(3, 4);
+#define err_set(err, ...) (err_fill(err, __VA_ARGS__), -1) /* a macro, so that a reader of code sees the -1 \
+							    */
+void err_fill(struct err *err, enum err_code code, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "context: " before the message; keeps the code. Returns -1. Once per layer. */
 int err_wrap(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -3,20 +3,13 @@
 
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 
 enum {
 	KAFKA_CALL_MS = 5000
 }; /* one question to a broker; kafka_describe() asks again until its own deadline */
-
-static int64_t kafka_now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
 
 static int kafka_bounded(int64_t timeout_ms)
 {
@@ -49,7 +42,7 @@ void kafka_conf_set(rd_kafka_conf_t *conf, const struct config *config, const ch
 	if (!kafka_given(config, name) &&
 		rd_kafka_conf_set(conf, name, value, text, sizeof(text)) != RD_KAFKA_CONF_OK) {
 		log_error("%s", text);
-		assert(!"a property that librdkafka refuses");
+		assert(0 && "a property that librdkafka refuses");
 	}
 }
 
@@ -130,7 +123,7 @@ static int kafka_describe_once(rd_kafka_t *rk, rd_kafka_topic_t *rkt, const char
 int kafka_describe(
 	rd_kafka_t *rk, const char *topic, int64_t timeout_ms, struct kafka_log *ret_log, struct err *err)
 {
-	int64_t deadline_ms = kafka_now_ms() + timeout_ms;
+	int64_t deadline_ms = clock_ms() + timeout_ms;
 	rd_kafka_topic_t *rkt = rd_kafka_topic_new(rk, topic, NULL);
 	struct kafka_log log;
 	char *cluster = NULL;
@@ -141,10 +134,10 @@ int kafka_describe(
 			err, ERR_USAGE, "--topic: '%s': %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
 	do {
 		status = kafka_describe_once(
-			rk, rkt, topic, kafka_bounded(deadline_ms - kafka_now_ms()), &log, err);
-		if (status > 0 && kafka_now_ms() < deadline_ms) /* "not ready" comes at once */
+			rk, rkt, topic, kafka_bounded(deadline_ms - clock_ms()), &log, err);
+		if (status > 0 && clock_ms() < deadline_ms) /* "not ready" comes at once */
 			nanosleep(&(struct timespec){ .tv_nsec = 100 * 1000000 }, NULL);
-	} while (status > 0 && kafka_now_ms() < deadline_ms);
+	} while (status > 0 && clock_ms() < deadline_ms);
 	rd_kafka_topic_destroy(rkt);
 	if (status)
 		return -1;
@@ -166,7 +159,8 @@ int kafka_range(rd_kafka_t *rk, const char *topic, int partition, int64_t timeou
 	rd_kafka_resp_err_t code =
 		rd_kafka_query_watermark_offsets(rk, topic, partition, &first, &end, (int)timeout_ms);
 
-	if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) { /* it may be younger than what the client knows of the topic */
+	if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) { /* it may be younger than what the client knows of
+							       the topic */
 		struct kafka_log log;
 
 		if (kafka_describe(rk, topic, timeout_ms, &log, err))
@@ -215,14 +209,14 @@ static int kafka_read_tail(rd_kafka_t *rk, const struct config *config, int part
 	int64_t timeout_ms, struct tail *ret_tail, bool *ret_found, struct err *err)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	int64_t deadline_ms = kafka_now_ms() + timeout_ms;
+	int64_t deadline_ms = clock_ms() + timeout_ms;
 	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
 	bool done = false;
 
 	rd_kafka_topic_partition_list_add(list, config->topic, partition)->offset = offset;
 	code = rd_kafka_assign(rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
-	while (!code && !done && kafka_now_ms() < deadline_ms) {
+	while (!code && !done && clock_ms() < deadline_ms) {
 		rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
 
 		if (!message)

@@ -78,9 +78,12 @@ int pg_check_uri(const char *uri, struct err *err)
 int pg_open(const char *uri, const char *program, int64_t timeout_ms, PGconn **ret_conn, struct err *err)
 {
 	char timeout[32];
-	const char *const names[] = { "dbname", "application_name", "client_encoding", "connect_timeout",
+	/* what stands before the URI is a default that it may change: a server that vanished without a word
+	 * is noticed within a minute, not after the kernel's two hours */
+	const char *const names[] = { "keepalives_idle", "keepalives_interval", "keepalives_count",
+		"tcp_user_timeout", "dbname", "application_name", "client_encoding", "connect_timeout",
 		NULL };
-	const char *const values[] = { uri, program, "UTF8", timeout, NULL };
+	const char *const values[] = { "30", "10", "3", "60000", uri, program, "UTF8", timeout, NULL };
 	PGconn *conn;
 
 	if (pg_check_uri(uri, err))

@@ -142,7 +142,7 @@ static int recovery_adopt(struct speed *speed, const struct pg_published *publis
 					      published->fold_version, err))
 		return -1;
 	if (!recovery_adopt_arguments(speed, published, p, first, &adopt, &tail))
-		assert(!"the log's first offset is known");
+		assert(0 && "the log's first offset is known");
 	if (recovery_send_adopt(speed, p, &adopt, what, err))
 		return -1;
 	if (strcmp(what, "stale") == 0 && complaint_due(&speed->stale))

@@ -57,7 +57,7 @@ int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t
 			values_day(values, fold, event)->late++;
 		return tally_add(&values->tally, fold->rules->calendar, event, err);
 	}
-	assert(!"a verdict");
+	assert(0 && "a verdict");
 	return 0;
 }
 

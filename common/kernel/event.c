@@ -117,7 +117,7 @@ static enum event_field event_field_of_line(struct text key)
 /* The field that the key just read names, whatever escapes it is written with. */
 static enum event_field event_field(const struct json *json, enum event_field (*of)(struct text key))
 {
-	char meaning[6 * EVENT_KEY_MAX];
+	char meaning[6 * EVENT_KEY_MAX] = "";
 
 	if (!json->escaped)
 		return of(json->text);

@@ -1,4 +1,5 @@
-/* From the bytes of a record to a checked event, by the rules of docs/events.md. One pass, no allocation per event. Pure. */
+/* From the bytes of a record to a checked event, by the rules of docs/events.md. One pass, no allocation per
+ * event. Pure. */
 #ifndef COMMON_KERNEL_EVENT_H
 #define COMMON_KERNEL_EVENT_H
 
@@ -15,16 +16,16 @@ enum {
 #define EVENT_TOTAL_MAX_E4 (INT64_C(1000000000) * 10000)
 
 /* The closed list of reasons, in the words of docs/events.md. */
-#define EVENT_REJECTS(X)    \
-	X(JSON, "json")     \
-	X(SIZE, "size")     \
-	X(TYPE, "type")     \
+#define EVENT_REJECTS(X) \
+	X(JSON, "json") \
+	X(SIZE, "size") \
+	X(TYPE, "type") \
 	X(DUPLICATE_KEY, "duplicate_key") \
 	X(MISSING, "missing") \
 	X(VERSION, "version") \
 	X(EVENT_TYPE, "event_type") \
-	X(TEXT, "text")     \
-	X(TIME, "time")     \
+	X(TEXT, "text") \
+	X(TIME, "time") \
 	X(CURRENCY, "currency") \
 	X(QUANTITY, "quantity") \
 	X(AMOUNT, "amount")
@@ -34,7 +35,7 @@ enum event_reject {
 #define X(name, code) EVENT_REJECT_##name,
 	EVENT_REJECTS(X)
 #undef X
-	EVENT_N_REJECTS, /* array size: EVENT_OK's place stays 0 */
+		EVENT_N_REJECTS, /* array size: EVENT_OK's place stays 0 */
 };
 
 const char *event_reject_code(enum event_reject reject); /* "json", ... */
@@ -55,7 +56,7 @@ struct event {
 	int64_t time_ms;
 	int currency;
 	int64_t total_e4; /* >= 0; of the refund if it is one */
-	int64_t units;    /* > 0 */
+	int64_t units; /* > 0 */
 	uint32_t n_lines;
 	struct event_line *lines;
 };
@@ -65,9 +66,9 @@ struct event_parser;
 struct event_parser *event_parser_new(void);
 void event_parser_free(struct event_parser *parser);
 
-/* *ret_event is set on EVENT_OK only; it and its texts belong to the parser or point into `value`, until the next call.
- * value may be NULL when len is 0 (a record without a value). */
-MUST_USE enum event_reject event_parse(struct event_parser *parser, const void *value, size_t len,
-	const struct event **ret_event);
+/* *ret_event is set on EVENT_OK only; it and its texts belong to the parser or point into `value`, until the
+ * next call. value may be NULL when len is 0 (a record without a value). */
+MUST_USE enum event_reject event_parse(
+	struct event_parser *parser, const void *value, size_t len, const struct event **ret_event);
 
 #endif

@@ -40,7 +40,7 @@ void table_release(struct table *table)
 {
 	free(table->entries);
 	free(table->index);
-	table_init(table, table->entry_size, table->key_size);
+	*table = (struct table){ .entry_size = table->entry_size, .key_size = table->key_size };
 }
 
 void table_clear(struct table *table)

@@ -16,6 +16,7 @@ struct table {
 };
 
 void table_init(struct table *table, size_t entry_size, size_t key_size);
+/* Empty again; a zeroed table is fine. */
 void table_release(struct table *table);
 /* Forgets the entries and keeps the memory. */
 void table_clear(struct table *table);

@@ -1,5 +1,5 @@
-/* What the kernel makes of each value of a dump ("0 OFFSET 0 SIZE\nVALUE\n"; size -1: no value), one line each, for
- * test_kernel.py to compare with the oracle. */
+/* What the kernel makes of each value of a dump ("0 OFFSET 0 SIZE\nVALUE\n"; size -1: no value), one line
+ * each, for test_kernel.py to compare with the oracle. */
 #include "common/base.h"
 #include "common/kernel/event.h"
 #include "common/mem.h"
@@ -7,14 +7,15 @@
 static void print_verdict(struct event_parser *parser, long offset, const char *value, long size)
 {
 	const struct event *event;
-	enum event_reject reject = event_parse(parser, size < 0 ? NULL : value, size < 0 ? 0 : (size_t)size, &event);
+	enum event_reject reject =
+		event_parse(parser, size < 0 ? NULL : value, size < 0 ? 0 : (size_t)size, &event);
 
 	if (reject)
 		printf("%ld %s\n", offset, event_reject_code(reject));
 	else
 		printf("%ld %s %" PRId64 " %" PRId64 " %" PRId64 " %u\n", offset,
-			event->type == EVENT_PLACED ? "order_placed" : "order_refunded", event->time_ms, event->total_e4,
-			event->units, event->n_lines);
+			event->type == EVENT_PLACED ? "order_placed" : "order_refunded", event->time_ms,
+			event->total_e4, event->units, event->n_lines);
 }
 
 int main(void)

@@ -27,7 +27,7 @@ static const char *reply_array(struct bytes *out, const char *at);
 static const char *reply_text(struct bytes *out, const char *at)
 {
 	size_t len = strcspn(at, " ]");
-	char text[256], head[32];
+	char text[256] = "", head[32];
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++)

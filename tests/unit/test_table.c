@@ -53,7 +53,7 @@ static void test_against_list(void **state)
 	(void)state;
 	for (size_t key_size = 1; key_size <= 20; key_size++) {
 		struct table table;
-		struct entry_any list[300];
+		struct entry_any list[300] = { 0 };
 		size_t n = 0;
 
 		table_init(&table, sizeof(struct entry_any), key_size);
