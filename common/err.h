@@ -34,8 +34,11 @@ struct err {
 };
 
 /* Fills *err (an earlier content is lost) and returns -1, so that a caller can return it. */
-#define err_set(err, ...) (err_fill(err, __VA_ARGS__), -1) /* a macro, so that a reader of code sees the -1 \
-							    */
+#define err_set(err, ...) (err_fill(err, __VA_ARGS__), err_minus_one()) /* so that analyzers see the -1 */
+static inline int err_minus_one(void)
+{
+	return -1;
+}
 void err_fill(struct err *err, enum err_code code, const char *format, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "context: " before the message; keeps the code. Returns -1. Once per layer. */

@@ -278,8 +278,10 @@ static int redis_exchange(redisContext *redis, struct redis_command *command, re
 	void *reply = NULL;
 
 	if (redisAppendFormattedCommand(redis, bytes, len) != REDIS_OK ||
-		redisGetReply(redis, &reply) != REDIS_OK || !reply)
-		return redis_error(redis, NULL, err, what);
+		redisGetReply(redis, &reply) != REDIS_OK || !reply) {
+		redis_error(redis, NULL, err, what);
+		return -1;
+	}
 	*ret_reply = reply;
 	return 0;
 }
@@ -352,7 +354,9 @@ static int redis_check_server(redisContext *redis, struct err *err)
 		redis_command_text(&command, sections[i]);
 		if (redis_exchange(redis, &command, &reply, err, "cannot ask for the server's version"))
 			return -1;
-		if (!reply->str || reply->type == REDIS_REPLY_ERROR)
+		if (!reply->str)
+			return err_set(err, ERR_REDIS, "redis does not tell its version");
+		if (reply->type == REDIS_REPLY_ERROR)
 			return redis_error(redis, reply, err, "cannot ask for the server's version");
 		if (i == 0)
 			redis_info(reply->str, "redis_version", version, sizeof(version));
