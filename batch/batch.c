@@ -2,14 +2,15 @@
 #include "batch/batch.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <time.h>
 
-static volatile sig_atomic_t batch_stop;
+static atomic_bool batch_stop; /* lock-free, so a handler may set it and any thread read it */
 
 static void batch_on_signal(int number)
 {
 	(void)number;
-	batch_stop = 1;
+	atomic_store(&batch_stop, true);
 }
 
 void batch_stop_install(void)
@@ -24,38 +25,27 @@ void batch_stop_install(void)
 
 bool batch_stop_asked(void)
 {
-	return batch_stop;
+	return atomic_load(&batch_stop);
 }
 
 int batch_stopped(struct err *err)
 {
-	return err_set(err, ERR_STOPPED, "stopped by a signal; nothing was published");
+	return err_set(err, ERR_STOPPED, "stopped by a signal");
 }
 
-int64_t batch_now_ms(void)
+int batch_no_thread(int status, struct err *err)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
-int64_t batch_wall_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
+	return err_set(err, ERR_OS, "cannot start a thread: %s; hint: see ulimit -u", strerror(status));
 }
 
 void batch_sleep_ms(int64_t ms)
 {
-	int64_t end_ms = batch_now_ms() + ms;
+	int64_t end_ms = clock_ms() + ms;
 
-	while (ms > 0 && !batch_stop) {
+	while (ms > 0 && !batch_stop_asked()) {
 		int64_t part_ms = ms < 100 ? ms : 100; /* a signal may come between the check and the sleep */
 
 		nanosleep(&(struct timespec){ .tv_nsec = part_ms * 1000000 }, NULL);
-		ms = end_ms - batch_now_ms();
+		ms = end_ms - clock_ms();
 	}
 }

@@ -1,7 +1,8 @@
-/* What the parts of lambda-batch share: the stop flag, time, and the commands. */
+/* What the parts of lambda-batch share: the stop flag, and the commands. */
 #ifndef BATCH_BATCH_H
 #define BATCH_BATCH_H
 
+#include "common/clock.h"
 #include "common/config.h"
 
 #define BATCH_PROGRAM "lambda-batch"
@@ -10,9 +11,8 @@
 bool batch_stop_asked(void);
 void batch_stop_install(void); /* the handlers; once, before the first thread */
 int batch_stopped(struct err *err); /* ERR_STOPPED; -1 */
+int batch_no_thread(int status, struct err *err); /* of pthread_create(): ERR_OS; -1 */
 
-int64_t batch_now_ms(void); /* monotonic */
-int64_t batch_wall_ms(void); /* since 1970 */
 /* Waits, but not beyond a signal to stop. */
 void batch_sleep_ms(int64_t ms);
 

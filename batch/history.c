@@ -11,7 +11,7 @@ enum { HISTORY_TRY_MS = 1000 };
 static int history_describe(
 	rd_kafka_t *rk, const struct config *config, struct kafka_log *ret_log, struct err *err)
 {
-	int64_t deadline_ms = batch_now_ms() + config->connect_wait_ms;
+	int64_t deadline_ms = clock_ms() + config->connect_wait_ms;
 	bool warned = false;
 
 	while (kafka_describe(rk, config->topic, HISTORY_TRY_MS, ret_log, err)) {
@@ -19,7 +19,7 @@ static int history_describe(
 			return batch_stopped(err);
 		if (err->code != ERR_KAFKA)
 			return -1;
-		if (batch_now_ms() >= deadline_ms)
+		if (clock_ms() >= deadline_ms)
 			return err_wrap(err, "cannot reach Kafka at '%s'", config->brokers);
 		if (!warned)
 			log_warn("%s; trying again for %" PRId64 " s", err->msg,

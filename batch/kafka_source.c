@@ -24,7 +24,9 @@ struct kafka_source {
 	int n_parts;
 	record_fn *on_record;
 	void *arg;
-	int64_t heard_ms; /* when something came last */
+	int64_t heard_ms; /* when a record or an end came last */
+	bool heard; /* ... in this turn */
+	char trouble[256]; /* what librdkafka said last */
 	int failed;
 	struct err *err;
 };
@@ -97,7 +99,10 @@ static void source_on_error(struct kafka_source *source, const rd_kafka_message_
 		source->failed =
 			err_set(source->err, ERR_DATA, "topic '%s' went away while it was read", topic);
 		break;
-	default: /* librdkafka goes on by itself, or else nothing comes any more */
+	default: /* librdkafka goes on by itself, or else nothing comes any more: then source_silent() tells
+		  */
+		snprintf(
+			source->trouble, sizeof(source->trouble), ": '%s'", rd_kafka_message_errstr(message));
 		log_debug("%s/%d: %s", topic, (int)message->partition, rd_kafka_message_errstr(message));
 	}
 }
@@ -112,6 +117,7 @@ static void source_on_message(rd_kafka_message_t *message, void *arg)
 	if (source->failed || (part && part->next >= part->cut))
 		return;
 	if (part && message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+		source->heard = true;
 		if (message->offset > part->next)
 			part->next = message->offset;
 		return;
@@ -120,6 +126,7 @@ static void source_on_message(rd_kafka_message_t *message, void *arg)
 		source_on_error(source, message);
 		return;
 	}
+	source->heard = true;
 	if (message->offset >= part->cut) {
 		part->next = part->cut;
 		return;
@@ -144,22 +151,34 @@ static int source_stop_done(struct kafka_source *source)
 	return left;
 }
 
+static int source_silent(struct kafka_source *source, int64_t wait_ms)
+{
+	const struct part *part = source->parts[0];
+
+	for (int i = 0; part->next >= part->cut; i++)
+		part = source->parts[i];
+	return err_set(source->err, ERR_KAFKA,
+		"nothing came from Kafka for %" PRId64 " s%s; %s/%d is read up to offset %" PRId64
+		", the run needs %" PRId64 "; hint: is a broker of '%s' down, or has the log lost its end?",
+		wait_ms / 1000, source->trouble, source->config->topic, (int)part->partition, part->next,
+		part->cut, source->config->brokers);
+}
+
 static int source_turn(struct kafka_source *source)
 {
 	int64_t wait_ms = source->config->connect_wait_ms > 1000 ? source->config->connect_wait_ms : 1000;
 
 	if (batch_stop_asked())
 		return batch_stopped(source->err);
-	if (rd_kafka_consume_callback_queue(source->queue, SOURCE_POLL_MS, source_on_message, source) > 0)
-		source->heard_ms = batch_now_ms();
+	source->heard = false;
+	rd_kafka_consume_callback_queue(source->queue, SOURCE_POLL_MS, source_on_message, source);
+	if (source->heard) /* not while it came: spilling may take its time */
+		source->heard_ms = clock_ms();
 	rd_kafka_poll(source->rk, 0);
 	if (source->failed)
 		return -1;
-	if (batch_now_ms() - source->heard_ms > wait_ms)
-		return err_set(source->err, ERR_KAFKA,
-			"nothing came from Kafka for %" PRId64 " s; "
-			"hint: is a broker of '%s' down?",
-			wait_ms / 1000, source->config->brokers);
+	if (clock_ms() - source->heard_ms > wait_ms)
+		return source_silent(source, wait_ms);
 	return 0;
 }
 
@@ -175,7 +194,7 @@ static int source_run(struct kafka_source *source)
 				(int)part->partition, rd_kafka_err2str(rd_kafka_last_error()));
 		source->started[i] = true;
 	}
-	source->heard_ms = batch_now_ms();
+	source->heard_ms = clock_ms();
 	while (source_stop_done(source))
 		if (source_turn(source))
 			return -1;

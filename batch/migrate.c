@@ -48,7 +48,7 @@ static int migrate_apply_patiently(
 	while (migrate_apply(conn, migration, err)) {
 		if (batch_stop_asked())
 			return batch_stopped(err);
-		if (err->code != ERR_BUSY || batch_now_ms() >= deadline_ms)
+		if (err->code != ERR_BUSY || clock_ms() >= deadline_ms)
 			return -1;
 		log_warn("%s; trying again", err->msg);
 		batch_sleep_ms(MIGRATE_PAUSE_MS);
@@ -67,7 +67,7 @@ int migrate(const struct config *config, struct err *err)
 {
 	SCOPED(pg_close) PGconn *conn = NULL;
 	SCOPED(pg_result_free) PGresult *result = NULL;
-	int64_t deadline_ms = batch_now_ms() + config->connect_wait_ms;
+	int64_t deadline_ms = clock_ms() + config->connect_wait_ms;
 	int64_t version;
 
 	if (database_open(config, &conn, err))

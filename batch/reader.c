@@ -188,8 +188,6 @@ int reader_record(void *arg, const struct record *record, struct err *err)
 		reader->counters.rejected[reject]++;
 		return 0;
 	}
-	if (!reader->explain)
-		flags &= ~(unsigned)FACT_SPEED;
 	if (flags & FACT_SPEED && reader_expect(reader, record->part, event, err))
 		return -1;
 	return reader_keep(reader, record, event, flags, err);
@@ -230,12 +228,17 @@ void reader_start(struct reader *reader)
 {
 	int status = pthread_create(&reader->thread, NULL, reader_main, reader);
 
-	assert(!status);
+	reader->started = !status;
+	if (status) {
+		reader->failed = batch_no_thread(status, &reader->err);
+		atomic_store(&reader->ended, true);
+	}
 }
 
 int reader_join(struct reader *reader, struct err *err)
 {
-	pthread_join(reader->thread, NULL);
+	if (reader->started)
+		pthread_join(reader->thread, NULL);
 	if (reader->failed)
 		*err = reader->err;
 	return reader->failed;

@@ -23,6 +23,7 @@ struct reader {
 	struct dictionary *skus;
 	uint32_t *line_skus;
 	pthread_t thread;
+	bool started;
 
 	/* results, for others when the thread has ended */
 	struct bins_writer bins;

@@ -13,13 +13,13 @@
 #include "common/kernel/currency.h"
 #include "common/mem.h"
 
-enum { RESULT_WATCH_MS = 50 };
+enum { RESULT_WATCH_READERS_MS = 50, RESULT_WATCH_SEARCHERS_MS = 5 };
 
 struct result_work {
 	const struct config *config;
 	struct history *history;
 	struct progress *progress;
-	bool has_base, explain;
+	bool explain;
 	struct bins_plan plan;
 	struct reader *readers;
 	int n_readers;
@@ -34,6 +34,7 @@ struct result_searcher {
 	struct result_work *work;
 	struct winners winners;
 	pthread_t thread;
+	bool started;
 	int failed;
 	struct err err;
 	_Atomic bool ended;
@@ -44,6 +45,12 @@ static int result_cores(void)
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
 	return n < 1 ? 1 : n > 64 ? 64 : (int)n;
+}
+
+/* The threads see a signal to stop by themselves. */
+static void result_pause(int64_t ms)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
 }
 
 static int64_t result_part_records(const struct part *part)
@@ -138,7 +145,7 @@ static int result_read(struct result_work *work, int64_t *ret_ms, struct err *er
 		reader_start(&work->readers[i]);
 	while (!result_readers_over(work, &done)) {
 		progress_at(work->progress, done);
-		nanosleep(&(struct timespec){ .tv_nsec = RESULT_WATCH_MS * INT64_C(1000000) }, NULL);
+		result_pause(RESULT_WATCH_READERS_MS);
 	}
 	for (int i = 0; i < work->n_readers; i++) {
 		/* the one that gave up because another failed is not the news */
@@ -197,18 +204,24 @@ static int result_find_winners(struct result_work *work, struct err *err)
 		int status;
 
 		searcher->work = work;
-		winners_init(&searcher->winners, &work->config->calendar, work->has_base);
+		winners_init(&searcher->winners, &work->config->calendar);
 		status = pthread_create(&searcher->thread, NULL, result_search, searcher);
-		assert(!status);
+		searcher->started = !status;
+		if (status) {
+			searcher->failed = batch_no_thread(status, &searcher->err);
+			atomic_store(&work->failed, true);
+			atomic_store(&searcher->ended, true);
+		}
 	}
 	while (!result_searchers_over(work)) {
 		progress_at(work->progress, atomic_load(&work->bins_done));
-		nanosleep(&(struct timespec){ .tv_nsec = RESULT_WATCH_MS * INT64_C(100000) }, NULL);
+		result_pause(RESULT_WATCH_SEARCHERS_MS);
 	}
 	for (int i = 0; i < work->n_searchers; i++) {
 		struct result_searcher *searcher = &work->searchers[i];
 
-		pthread_join(searcher->thread, NULL);
+		if (searcher->started)
+			pthread_join(searcher->thread, NULL);
 		if (searcher->failed && !failed)
 			*err = searcher->err;
 		failed |= searcher->failed;
@@ -314,17 +327,15 @@ static int result_work(
 }
 
 int result_compute(struct result *ret_result, const struct config *config, struct history *history,
-	bool has_base, bool explain, struct ledger *ledger, struct progress *progress, struct err *err)
+	bool explain, struct ledger *ledger, struct progress *progress, struct err *err)
 {
-	struct result_work work = { .config = config,
-		.history = history,
-		.progress = progress,
-		.has_base = has_base,
-		.explain = explain };
+	struct result_work work = {
+		.config = config, .history = history, .progress = progress, .explain = explain
+	};
 	struct result result = { 0 };
 	int failed;
 
-	winners_init(&result.sums, &config->calendar, has_base);
+	winners_init(&result.sums, &config->calendar);
 	table_init(&result.days, sizeof(struct day_sum), sizeof(struct day_key));
 	names_init(&result.names);
 	failed = result_work(&result, &work, ledger, err);
@@ -344,8 +355,6 @@ int result_compute(struct result *ret_result, const struct config *config, struc
 
 void result_release(struct result *result)
 {
-	if (!result->sums.calendar) /* nothing was computed */
-		return;
 	winners_release(&result->sums);
 	table_release(&result->days);
 	names_release(&result->names);

@@ -30,7 +30,7 @@ struct result {
  *   errors   those of reading and spilling; ERR_INTERNAL when the control totals do not agree: nothing may be
  * published */
 MUST_USE int result_compute(struct result *ret_result, const struct config *config, struct history *history,
-	bool has_base, bool explain, struct ledger *ledger, struct progress *progress, struct err *err);
+	bool explain, struct ledger *ledger, struct progress *progress, struct err *err);
 void result_release(struct result *result);
 
 #endif

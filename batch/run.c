@@ -52,7 +52,7 @@ static int run_take_lock(PGconn *conn, struct err *err)
 
 static int run_open(struct run *run, struct err *err)
 {
-	run->started_ms = batch_now_ms();
+	run->started_ms = clock_ms();
 	fold_version(&run->config->rules, run->fold);
 	if (database_open(run->config, &run->lock, err) || pg_schema_check(run->lock, err) ||
 		run_take_lock(run->lock, err) || pg_exec(run->lock, sql_run_fail_stale, 0, NULL, NULL, err))
@@ -73,12 +73,23 @@ static int run_keep_lock(struct run *run, struct err *err)
 	return run_take_lock(run->lock, err);
 }
 
+/* An older program would take back what a newer one has corrected. */
+static int run_check_kernel(const struct run *run, struct err *err)
+{
+	if (!run->base.publication || fold_version_kernel(run->base.fold_version) <= KERNEL_VERSION)
+		return 0;
+	return err_set(err, ERR_DATA,
+		"the published run %" PRId64 " was made by a newer kernel ('%s'), this program has %d; "
+		"hint: use the newer program",
+		run->base.run, run->base.fold_version, KERNEL_VERSION);
+}
+
 static int run_insert(struct run *run, struct err *err)
 {
 	SCOPED(pg_result_free) PGresult *result = NULL;
 	char publication[DATABASE_NUMBER_MAX], base_run[DATABASE_NUMBER_MAX];
 
-	if (pg_published_load(run->lock, &run->base, err) ||
+	if (pg_published_load(run->lock, &run->base, err) || run_check_kernel(run, err) ||
 		pg_exec(run->lock, sql_run_insert, 5,
 			(const char *const[]){ build_id, run->fold, run->config->calendar.zone,
 				database_number(publication, run->base.publication),
@@ -134,7 +145,7 @@ static int run_cut(struct run *run, struct err *err)
 	char number[2][DATABASE_NUMBER_MAX];
 	struct seal seal;
 
-	run->cut_time_ms = batch_wall_ms();
+	run->cut_time_ms = clock_wall_ms();
 	if (history_open(&run->history, run->config, &run->base, err))
 		return -1;
 	seal = run_seal(run);
@@ -213,15 +224,13 @@ static int run_correct(struct run *run, struct err *err)
 	for (int i = 0; i < n_parts; i++)
 		speed[i] = (struct correction_speed){ run->history.parts[i].speed_known,
 			run->history.parts[i].speed_other_fold };
-	table_release(&run->corrections);
 	return corrections_make(&run->ledger, speed, n_parts, &run->corrections, err);
 }
 
 static int run_compute(struct run *run, struct err *err)
 {
-	if (run_load_base(run, err) ||
-		result_compute(&run->result, run->config, &run->history, run->base.publication != 0,
-			run->answered, &run->ledger, &run->progress, err))
+	if (run_load_base(run, err) || result_compute(&run->result, run->config, &run->history, run->answered,
+					       &run->ledger, &run->progress, err))
 		return -1;
 	if (run_correct(run, err) || run_keep_lock(run, err) || run_counts(run, err))
 		return -1;
@@ -236,16 +245,17 @@ static int run_publish(struct run *run, struct err *err)
 		.parts = run->history.parts,
 		.n_parts = run->history.n_parts,
 		.corrections = &run->corrections };
-	int64_t started_ms = batch_now_ms();
+	int64_t started_ms = clock_ms();
 	struct seal seal = run_seal(run);
 
-	if (store_result(run->config, &run->work, run->run, &run->result, &run->progress, err))
+	if (store_result(run->config, &run->work, run->run, &run->result, &run->progress, err) ||
+		run_keep_lock(run, err))
 		return -1;
-	run->copy_ms = batch_now_ms() - started_ms;
-	started_ms = batch_now_ms();
+	run->copy_ms = clock_ms() - started_ms;
+	started_ms = clock_ms();
 	if (publish_run(&publish, &run->work, &run->publication, err))
 		return -1;
-	run->publish_ms = batch_now_ms() - started_ms;
+	run->publish_ms = clock_ms() - started_ms;
 	seal_adopt(&seal, run->publication);
 	return 0;
 }
@@ -275,7 +285,7 @@ static void run_report_corrections(const struct run *run)
 static void run_report(const struct run *run)
 {
 	const struct counters *c = &run->result.counters;
-	int64_t all_ms = batch_now_ms() - run->started_ms;
+	int64_t all_ms = clock_ms() - run->started_ms;
 	int64_t work_ms = run->result.read_ms + run->result.fold_ms;
 
 	run_report_corrections(run);
@@ -307,7 +317,6 @@ int run(const struct config *config, struct err *err)
 	int failed;
 
 	ledger_init(&run.ledger);
-	table_init(&run.corrections, sizeof(struct correction), 2 * sizeof(int32_t));
 	failed = run_open(&run, err) || run_insert(&run, err) || run_cut(&run, err) ||
 		 run_compute(&run, err) || run_publish(&run, err);
 	if (failed)

@@ -25,9 +25,9 @@ struct winner_seen {
 
 static_assert(sizeof(struct winner_seen) == 24, "no padding in a key");
 
-void winners_init(struct winners *winners, const struct calendar *calendar, bool has_base)
+void winners_init(struct winners *winners, const struct calendar *calendar)
 {
-	*winners = (struct winners){ .calendar = calendar, .has_base = has_base };
+	*winners = (struct winners){ .calendar = calendar };
 	table_init(&winners->ids, sizeof(struct winner_entry), sizeof(struct event_id_hash));
 	table_init(&winners->seen, sizeof(struct winner_seen), sizeof(struct winner_seen));
 	tally_init(&winners->tally);
@@ -38,8 +38,6 @@ void winners_init(struct winners *winners, const struct calendar *calendar, bool
 
 void winners_release(struct winners *winners)
 {
-	if (!winners->calendar)
-		return;
 	table_release(&winners->ids);
 	table_release(&winners->seen);
 	tally_release(&winners->tally);
@@ -47,7 +45,7 @@ void winners_release(struct winners *winners)
 	free(winners->event.lines);
 	free(winners->skus);
 	free(winners->cursor.buffer);
-	winners->calendar = NULL;
+	*winners = (struct winners){ 0 };
 }
 
 /* --- first pass

@@ -18,7 +18,6 @@ struct winners_source {
 
 struct winners {
 	const struct calendar *calendar; /* borrowed */
-	bool has_base; /* a run is published: facts may be FACT_BELOW_BASE */
 	struct table ids; /* struct winner_entry, of one bin */
 	struct table seen; /* (id, partition) that lost against another partition; rarely used */
 	struct bins_cursor cursor;
@@ -28,7 +27,7 @@ struct winners {
 	uint32_t *skus;
 };
 
-void winners_init(struct winners *winners, const struct calendar *calendar, bool has_base);
+void winners_init(struct winners *winners, const struct calendar *calendar);
 void winners_release(struct winners *winners);
 
 /* Memory that the search takes per id of a bin, about. */

@@ -205,7 +205,7 @@ static void run_code(const struct log *log, bool spill, struct outcome *outcome)
 	struct winners_source sources[2];
 	struct err err;
 
-	winners_init(&outcome->winners, &config.calendar, log->has_base);
+	winners_init(&outcome->winners, &config.calendar);
 	ledger_init(&outcome->ledger);
 	outcome->counters = (struct counters){ 0 };
 	outcome->spilled_bytes = 0;
