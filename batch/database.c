@@ -2,28 +2,28 @@
 #include "batch/database.h"
 
 #include "common/log.h"
+#include "embedded.h"
 
 enum { DATABASE_PAUSE_MS = 200, DATABASE_PAUSE_MAX_MS = 5000, DATABASE_TRY_MS = 5000 };
 
 /* A lock that somebody holds is one more server that may be away. */
 static int database_set_up(const struct config *config, PGconn *conn, struct err *err)
 {
-	char sql[64];
+	char ms[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(ms, config->connect_wait_ms + 1) }; /* 0: for ever */
 
-	snprintf(sql, sizeof(sql), "SET lock_timeout = %" PRId64,
-		config->connect_wait_ms + 1); /* 0 would be "for ever" */
-	return pg_exec(conn, sql, 0, NULL, NULL, err);
+	return pg_exec(conn, sql_session, 1, params, NULL, err);
 }
 
 int database_open(const struct config *config, PGconn **ret_conn, struct err *err)
 {
-	int64_t deadline_ms = batch_now_ms() + config->connect_wait_ms;
+	int64_t deadline_ms = clock_ms() + config->connect_wait_ms;
 	int64_t pause_ms = DATABASE_PAUSE_MS;
 
 	while (pg_open(config->postgres, BATCH_PROGRAM, DATABASE_TRY_MS, ret_conn, err)) {
 		if (batch_stop_asked())
 			return batch_stopped(err);
-		if (err->code != ERR_DATABASE || batch_now_ms() + pause_ms >= deadline_ms)
+		if (err->code != ERR_DATABASE || clock_ms() + pause_ms >= deadline_ms)
 			return -1;
 		log_warn("%s; trying again in %" PRId64 " ms", err->msg, pause_ms);
 		batch_sleep_ms(pause_ms);

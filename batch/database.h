@@ -6,7 +6,8 @@
 #include "common/pg.h"
 
 /* Connects, and tries again with growing pauses until config->connect_wait_ms are over. Then ERR_DATABASE.
- * Blocks. Statements wait as long for a lock, then they are ERR_BUSY. The connection is the caller's also
+ * Blocks. Statements wait as long for a lock, then they are ERR_BUSY; they have no other
+ * time limit. The connection is the caller's also
  * after a failure. */
 MUST_USE int database_open(const struct config *config, PGconn **ret_conn, struct err *err);
 /* The same connection when it is alive, else another one, that does not have the old one's locks. Not inside

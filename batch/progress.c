@@ -20,8 +20,8 @@ void progress_phase(struct progress *progress, const char *phase, const char *un
 	progress->phase = phase;
 	progress->unit = unit;
 	progress->total = total;
-	progress->started_ms = progress->logged_ms = batch_now_ms();
-	progress->drawn_ms = 0;
+	progress->started_ms = progress->logged_ms = clock_ms();
+	progress->drawn_ms = progress->stored_ms = 0; /* a new phase is shown at once */
 	progress_at(progress, 0);
 }
 
@@ -83,7 +83,7 @@ static void progress_store(struct progress *progress, int64_t done, int64_t now_
 
 void progress_at(struct progress *progress, int64_t done)
 {
-	int64_t now_ms = batch_now_ms();
+	int64_t now_ms = clock_ms();
 
 	if (progress->terminal && now_ms - progress->drawn_ms >= PROGRESS_DRAW_MS) {
 		progress_draw(progress, done, now_ms);
@@ -101,7 +101,7 @@ void progress_at(struct progress *progress, int64_t done)
 
 int64_t progress_end(struct progress *progress, int64_t done)
 {
-	int64_t now_ms = batch_now_ms();
+	int64_t now_ms = clock_ms();
 
 	if (progress->terminal) {
 		progress_draw(progress, done, now_ms);

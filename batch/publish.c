@@ -13,7 +13,7 @@
 #include "common/log.h"
 #include "embedded.h"
 
-enum { PUBLISH_PAUSE_MS = 300 };
+enum { PUBLISH_PAUSE_MS = 300, PUBLISH_STATE_MAX = 16 };
 
 static const char *publish_time(char buf[DATABASE_NUMBER_MAX], int64_t ms)
 {
@@ -73,6 +73,34 @@ static int publish_corrections(const struct publish *publish, PGconn *conn, stru
 	return 0;
 }
 
+static int publish_state(
+	const struct publish *publish, PGconn *conn, char ret_state[PUBLISH_STATE_MAX], struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	char run[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(run, publish->run) };
+
+	if (pg_exec(conn, sql_run_claim, 1, params, &result, err))
+		return -1;
+	snprintf(ret_state, PUBLISH_STATE_MAX, "%s", PQntuples(result) ? PQgetvalue(result, 0, 0) : "gone");
+	return 0;
+}
+
+/* A run that begins ends those of the dead and drops their tables: from here on it waits for us, or we have
+ * been taken for dead and must not attach what it is dropping. */
+static int publish_claim(const struct publish *publish, PGconn *conn, struct err *err)
+{
+	char state[PUBLISH_STATE_MAX];
+
+	if (publish_state(publish, conn, state, err))
+		return -1;
+	if (!strcmp(state, "running"))
+		return 0;
+	return err_set(err, ERR_SUPERSEDED,
+		"run %" PRId64 " lost its lock, and another run has marked it '%s'; nothing was published",
+		publish->run, state);
+}
+
 static int publish_check_base(const struct publish *publish, PGconn *conn, struct err *err)
 {
 	SCOPED(pg_result_free) PGresult *result = NULL;
@@ -98,7 +126,7 @@ static int publish_write(const struct publish *publish, PGconn *conn, struct err
 		database_number(publication, publish->base_publication + 1), "run" };
 
 	if (pg_exec(conn, "BEGIN; SET LOCAL lock_timeout = '1s'", 0, NULL, NULL, err) ||
-		publish_check_base(publish, conn, err) ||
+		publish_claim(publish, conn, err) || publish_check_base(publish, conn, err) ||
 		pg_exec(conn, sql_run_tables_attach, 1, params, NULL, err) ||
 		publish_cuts(publish, conn, err) || publish_corrections(publish, conn, err) ||
 		pg_exec(conn, sql_publish_pointer, 3, params, NULL, err))
@@ -109,16 +137,14 @@ static int publish_write(const struct publish *publish, PGconn *conn, struct err
 /* Was it published? For when the answer to COMMIT was lost. */
 static int publish_outcome(const struct publish *publish, PGconn **conn, bool *ret_published, struct err *err)
 {
-	SCOPED(pg_result_free) PGresult *result = NULL;
-	char run[DATABASE_NUMBER_MAX];
-	const char *const params[] = { database_number(run, publish->run) };
+	char state[PUBLISH_STATE_MAX];
 	bool another;
 
 	if (database_ensure(publish->config, conn, &another, err) ||
-		pg_exec(*conn, sql_publish_outcome, 1, params, &result, err))
+		publish_state(publish, *conn, state, err))
 		return err_wrap(err, "run %" PRId64 " may be published or not; its row in lambda.runs tells",
 			publish->run);
-	*ret_published = PQntuples(result) == 1 && PQgetvalue(result, 0, 0)[0] == 't';
+	*ret_published = !strcmp(state, "published");
 	return 0;
 }
 
@@ -149,13 +175,13 @@ static int publish_try(const struct publish *publish, PGconn **conn, struct err 
 
 int publish_run(const struct publish *publish, PGconn **conn, int64_t *ret_publication, struct err *err)
 {
-	int64_t deadline_ms = batch_now_ms() + publish->config->connect_wait_ms;
+	int64_t deadline_ms = clock_ms() + publish->config->connect_wait_ms;
 	int status;
 
 	while (!(status = publish_try(publish, conn, err))) {
 		if (batch_stop_asked())
 			return batch_stopped(err);
-		if (batch_now_ms() >= deadline_ms)
+		if (clock_ms() >= deadline_ms)
 			return err_wrap(err, "cannot publish");
 		log_warn("%s; trying again", err->msg);
 		batch_sleep_ms(PUBLISH_PAUSE_MS);
