@@ -9,11 +9,14 @@
 #include "batch/seal.h"
 
 #include "batch/batch.h"
+#include "common/kafka.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/redis_handover.h"
 
 enum { SEAL_REDIS_MS = 2000, SEAL_POLL_MS = 20, SEAL_CHUNKS = 200 };
+
+#define HOUR_MS (INT64_C(60) * MINUTE_MS)
 
 static void seal_base(const struct seal *seal, const struct part *part, char base[REDIS_BASE_MAX])
 {
@@ -42,6 +45,19 @@ static enum seal_ready seal_ready_state(
 	return view->beat.present ? SEAL_WAIT : SEAL_NEVER;
 }
 
+/* Cluster and topic may have the old names, but a state of a log that is gone has no place in this one. */
+static bool seal_same_log(const struct seal *seal, const struct part *part, const struct redis_state *state)
+{
+	struct err err;
+
+	if (!kafka_check_tail(
+		    seal->config, part->partition, &state->tail, seal->config->connect_wait_ms, &err))
+		return true;
+	log_warn("%s; the speed view is not used, and partition %d is not sealed", err.msg,
+		(int)part->partition);
+	return false;
+}
+
 static int seal_ready(const struct seal *seal, redisContext *redis, const struct part *part,
 	enum seal_ready *ret_ready, bool *ret_present, struct err *err)
 {
@@ -53,6 +69,8 @@ static int seal_ready(const struct seal *seal, redisContext *redis, const struct
 	if (redis_read(redis, base, "r", 1, NULL, 0, &view, &reply, err))
 		return -1;
 	*ret_ready = seal_ready_state(seal, part, &view);
+	if (*ret_ready == SEAL_READY && !seal_same_log(seal, part, &view.state))
+		*ret_ready = SEAL_NEVER;
 	*ret_present |= view.state.present;
 	redis_view_release(&view);
 	return 0;
@@ -83,12 +101,12 @@ static int seal_part(const struct seal *seal, redisContext *redis, struct part *
 static int seal_parts(const struct seal *seal, redisContext *redis, bool *ret_present, struct err *err)
 {
 	SCOPED(xfreep) bool *done = xcalloc((size_t)seal->n_parts, sizeof(*done));
-	int64_t deadline_ms = batch_now_ms() + seal->config->seal_wait_ms;
+	int64_t deadline_ms = clock_ms() + seal->config->seal_wait_ms;
 	int left = seal->n_parts;
 	bool told = false;
 
 	for (;;) {
-		bool over = batch_now_ms() >= deadline_ms;
+		bool over = clock_ms() >= deadline_ms;
 
 		for (int i = 0; i < seal->n_parts; i++) {
 			enum seal_ready ready;
@@ -149,9 +167,9 @@ static int seal_hear_chunk(const struct seal *seal, const struct part *part, con
 		if (redis_chunk_field(chunk, i, &field, &value) ||
 			redis_revenue_field(field, &minute, &currency, &what))
 			return err_set(err, ERR_DATA, "a value of the speed view is none");
-		ms = (chunk->number * 60 + minute) * MINUTE_MS;
-		if (ms < DATETIME_MIN_MS || ms >= DATETIME_END_MS)
+		if (chunk->number < DATETIME_MIN_MS / HOUR_MS || chunk->number >= DATETIME_END_MS / HOUR_MS)
 			return err_set(err, ERR_DATA, "a value of the speed view is of no day");
+		ms = chunk->number * HOUR_MS + minute * MINUTE_MS;
 		if (what == 'g' || what == 'r') {
 			struct ledger_key key = { calendar_day(&seal->config->calendar, ms), currency,
 				LEDGER_SAID, part->partition };
