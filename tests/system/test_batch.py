@@ -3,6 +3,7 @@ import decimal
 import json
 import time
 
+import psycopg2
 import pytest
 
 from harness import oracle_answers, order, wait_until
@@ -168,3 +169,210 @@ def test_sigterm_stops_a_run_cleanly(world):
     run.popen.terminate()
     assert run.wait(20) == 75 and time.monotonic() - begin < 10
     assert world.sql("SELECT state FROM lambda.runs") == [("failed",)]
+
+
+def served(world, run):
+    """The answers come from that run by now. Exact they are before and after."""
+    wait_until(lambda: (world.answer("/v1/revenue/today")["batch"] or {"run": 0})["run"] == run, 10, f"run {run} is served")
+
+
+def slow_log(world):
+    """A log that takes a run a second or more, with what it must add up to."""
+    world.orders("generate", "--seed", "11", "--count", "200000", "--days", "3", "--duplicates", "0.01", "--duplicate-distance", "200")
+    return world.expected()
+
+
+class Held:
+    """A transaction of somebody else that holds a lock."""
+
+    def __init__(self, world, statement):
+        self.connection = psycopg2.connect(world.postgres)
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def free(self):
+        self.connection.close()
+
+
+def waits_for_a_lock(world):
+    return world.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'lambda-batch' AND wait_event_type = 'Lock' "
+                     "AND datname = current_database()")
+
+
+def at_phase(world, phase):
+    return world.sql("SELECT 1 FROM lambda.runs WHERE state = 'running' AND progress->>'phase' = %s", phase)
+
+
+@pytest.mark.parametrize("phase", ("reading", "copying"))
+def test_postgres_restarts_in_the_middle_of_a_run(world, stack, phase):
+    """The run goes on, or ends and says so; what is served stays exact, and so is the next run."""
+    world.speed()
+    world.serving()
+    answers = slow_log(world)
+    world.assert_exact(expected=answers, seconds=60)
+    held = Held(world, "LOCK TABLE lambda.product_names") if phase == "copying" else None
+    run = world.start("lambda-batch", "run")
+    wait_until(lambda: at_phase(world, phase) and (not held or waits_for_a_lock(world)), 30, lambda: f"{phase}: {run.text()}")
+    if held:
+        held.free()
+    stack.restart("postgres", kill=phase == "copying")
+    assert run.wait(60) in (0, 69, 75), run.text()
+    world.assert_exact(expected=answers)
+    world.run_batch()
+    assert world.sql("SELECT count(*) FROM lambda.runs WHERE state = 'running'") == [(0,)]
+    served(world, world.sql("SELECT max(run) FROM lambda.runs")[0][0])
+    world.assert_exact(expected=answers)
+
+
+def test_the_answer_to_commit_is_lost(world):
+    """COMMIT waits for a standby that is not there, and its session is ended meanwhile: committed, but nobody was told."""
+    world.speed()
+    world.serving()
+    world.produce([order(f"a{i}") for i in range(500)])
+    world.assert_exact()
+    held = Held(world, "LOCK TABLE lambda.published IN EXCLUSIVE MODE")
+    run = world.start("lambda-batch", "run", "--log-level", "debug")
+    wait_until(lambda: waits_for_a_lock(world), 30, lambda: run.text())
+    with world.admin_sql() as cursor:
+        def standby(name):
+            cursor.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
+            cursor.execute("SELECT pg_reload_conf()")
+        standby("nobody")
+        try:
+            held.free()
+            waiting = wait_until(lambda: world.sql("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query = 'COMMIT' "
+                                                   "AND application_name = 'lambda-batch'"), 30, lambda: run.text())
+            cursor.execute("SELECT pg_terminate_backend(%s)", waiting[0])
+            wait_until(lambda: "looking whether it was published" in run.text(), 30, lambda: run.text())
+        finally:
+            standby("")
+    assert run.wait(60) == 0, run.text()
+    assert world.sql("SELECT publication, run FROM lambda.published") == [(1, 1)]
+    assert world.sql("SELECT state FROM lambda.runs") == [("published",)]
+    served(world, 1)
+    world.assert_exact()
+
+
+def test_a_pointer_that_somebody_holds_for_a_while(world):
+    world.produce([order("a")])
+    held = Held(world, "LOCK TABLE lambda.published IN EXCLUSIVE MODE")
+    run = world.start("lambda-batch", "run", "--seal-wait", "0s")
+    wait_until(lambda: "trying again" in run.text(), 30, lambda: run.text())
+    held.free()
+    assert run.wait(60) == 0, run.text()
+    held = Held(world, "LOCK TABLE lambda.published IN EXCLUSIVE MODE")
+    done = world.batch("run", "--seal-wait", "0s", "--connect-wait", "2s")
+    assert done.returncode == 75 and "pg_locks" in done.stdout, done.stdout
+    held.free()
+    assert world.sql("SELECT run, state FROM lambda.runs ORDER BY run") == [(1, "published"), (2, "failed")]
+    world.run_batch("--seal-wait", "0s")
+
+
+@pytest.mark.parametrize("moment", ("sealed", "reading", "copying", "stored"))
+def test_a_run_killed_between_seal_and_publish(world, stack, moment):
+    """The generations go on from the published run, whichever of its steps the killed one had done."""
+    world.speed()
+    world.serving()
+    world.produce([order(f"a{i}") for i in range(200)])
+    world.assert_exact()
+    world.run_batch()
+    served(world, 1)
+    answers = slow_log(world)
+    world.assert_exact(expected=answers, seconds=60)
+    locks = {"copying": "LOCK TABLE lambda.product_names", "stored": "LOCK TABLE lambda.published IN EXCLUSIVE MODE"}
+    held = Held(world, locks[moment]) if moment in locks else None
+    state = f"{world.name}:{{{world.topic}/0}}:state"
+    reached = {"sealed": lambda: b"2," in (stack.redis().hget(state, "gens") or b""), "reading": lambda: at_phase(world, "reading"),
+               "copying": lambda: waits_for_a_lock(world), "stored": lambda: waits_for_a_lock(world)}
+    run = world.start("lambda-batch", "run")
+    wait_until(reached[moment], 30, lambda: f"{moment}: {run.text()}")
+    run.kill()
+    if held:
+        held.free()
+    assert world.assert_exact(expected=answers)["batch"]["run"] == 1
+    world.produce([order(f"b{i}") for i in range(200)])
+    answers = world.expected()
+    assert world.assert_exact(expected=answers)["batch"]["run"] == 1
+    world.run_batch()
+    served(world, 3)
+    assert world.assert_exact(expected=answers)["degraded"] == []
+    assert world.sql("SELECT state FROM lambda.runs ORDER BY run") == [("published",), ("failed",), ("published",)]
+    assert world.sql("SELECT count(*) FROM lambda.corrections") == [(0,)]
+    assert world.sql("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname LIKE '%%\\_r2'") == [(0,)]
+
+
+def test_a_run_that_was_taken_for_dead_does_not_publish(world):
+    """Its session with the lock was lost, and another run began: that one drops the tables of those before it."""
+    world.produce([order("a")])
+    held = Held(world, "LOCK TABLE lambda.published IN EXCLUSIVE MODE")
+    run = world.start("lambda-batch", "run", "--seal-wait", "0s")
+    wait_until(lambda: waits_for_a_lock(world), 30, lambda: run.text())
+    world.sql("UPDATE lambda.runs SET state = 'failed', message = 'its process ended before it did'")
+    held.free()
+    assert run.wait(60) == 75, run.text()
+    assert world.sql("SELECT count(*) FROM lambda.published") == [(0,)]
+    world.run_batch("--seal-wait", "0s")
+
+
+def test_a_base_of_a_newer_kernel_is_refused(world):
+    world.produce([order("a")])
+    world.run_batch("--seal-wait", "0s")
+    world.sql("UPDATE lambda.runs SET fold_version = replace(fold_version, 'k1;', 'k2;')")
+    done = world.batch("run", "--seal-wait", "0s")
+    assert done.returncode == 65 and "newer" in done.stdout, done.stdout
+
+
+def test_state_of_a_topic_that_was_made_anew_before_the_first_run(world):
+    """Cluster and topic have the old names, but the speed view is of a log that is gone. Batch does not depend on it."""
+    world.speed()
+    world.serving()
+    world.produce([order(f"a{i}") for i in range(20)], partition=0)
+    world.assert_exact()
+    for process in world.processes:
+        process.kill()
+    world.delete_topic()
+
+    def created():
+        try:
+            world.create_topic(4)
+            return True
+        except Exception:  # Kafka deletes in the background
+            return False
+    wait_until(created, 30, "the topic is made anew")
+    world.produce([order(f"b{i}") for i in range(5)], partition=0)
+    done = world.run_batch("--connect-wait", "5s")
+    assert "another log" in done.stdout, done.stdout
+    world.speed()
+    world.serving()
+    world.produce([order(f"c{i}") for i in range(5)])
+    world.assert_exact()
+
+
+def test_a_log_that_ends_in_an_aborted_transaction(world):
+    """No record stands at the end that the run must reach."""
+    producer = world.producer(**{"transactional.id": world.name})
+    producer.init_transactions(30)
+    world.produce([order("a")], partition=0)
+    for _ in range(2):
+        producer.begin_transaction()
+        for i in range(5):
+            producer.produce(world.topic, json.dumps(order(f"aborted{i}")), "k", partition=0)
+        producer.flush(30)
+        producer.abort_transaction(30)
+    for n in (1, 2):
+        world.run_batch("--seal-wait", "0s", "--connect-wait", "5s")
+        assert world.sql("SELECT next_offset FROM lambda.cuts WHERE partition = 0 AND run = %s", n) == [(13,)]
+    world.serving()
+    world.assert_exact()
+
+
+def test_records_without_key_value_or_time(world):
+    """A timestamp of -1 is the earliest of all; of two partitions the one with it counts."""
+    world.produce([(None, None), (b"k", None), (None, b""), (b"", b"{}")], partition=0)
+    world.produce([order("twin", "1.00")], partition=0, timestamp=1_780_000_000_000)
+    world.produce([order("twin", "2.00"), order("none", "4.00")], partition=1, timestamp=-1)
+    world.run_batch("--seal-wait", "0s", "--readers", "64")
+    assert world.sql("SELECT records, counted, duplicate, rejected FROM lambda.runs") == [(7, 2, 1, 4)]
+    world.serving()
+    world.assert_exact()
+    assert world.sql("SELECT net::text FROM revenue.daily") == [("6.0000",)]
