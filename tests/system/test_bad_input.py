@@ -158,3 +158,21 @@ def test_secrets_never_reach_a_log(world):
     assert done.returncode == 0
     for text in (done.stderr + done.stdout, *(process.text() for process in world.processes)):
         assert password not in text
+
+
+def test_a_newer_schema_is_refused(world):
+    """The database was migrated by a later release than this one."""
+    world.sql("INSERT INTO lambda.migrations (version, name) VALUES (999, '999_later')")
+    for args in (["run"], ["migrate"]):
+        done = run(world, "lambda-batch", *args)
+        assert done.returncode == 65 and "999" in done.stderr and "hint" in done.stderr, done.stderr
+
+
+def test_redis_that_lost_the_functions(world, stack):
+    world.speed()
+    world.serving()
+    world.produce([order("a")])
+    world.assert_exact()
+    stack.redis().execute_command("FUNCTION FLUSH")
+    world.produce([order("b")])
+    world.assert_exact()
