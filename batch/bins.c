@@ -1,7 +1,7 @@
 /* When a writer holds its share of memory, it writes all its bins out in one go, bin by bin: so a spill is
- * one sequential write, and leaves one extent per bin. Failure modes: the directory cannot be written or is
- * full (ERR_IO; the run fails and publishes nothing). The file is unlinked as soon as it is open, so that
- * nothing is left behind, however the run ends. */
+ * one sequential write, and leaves one extent per bin. The file is unlinked as soon as it is open, so that
+ * nothing is left behind, however the run ends. Failure mode: the directory cannot be written or is full
+ * (ERR_IO; the run fails and publishes nothing). */
 #include "common/base.h"
 #include "batch/bins.h"
 

@@ -15,8 +15,8 @@ struct history {
 };
 
 /* Asks Kafka. base->publication is 0 when there is none.
- *   errors  ERR_KAFKA after connect_wait; ERR_DATA: no such topic, another log than the base's, or history is
- * missing and that is not allowed */
+ * Errors: ERR_KAFKA after connect_wait; ERR_DATA: no such topic, another log than the base's, or history is
+ * missing and that is not allowed. */
 MUST_USE int history_open(struct history *ret_history, const struct config *config,
 	const struct pg_published *base, struct err *err);
 void history_release(struct history *history);

@@ -1,9 +1,13 @@
 /* One librdkafka handle and one queue for all its partitions, drained by callback (the fastest of its
  * interfaces). A partition is done when its position, the next record's offset or that of the
  * end-of-partition event, has reached the cut: transaction markers take offsets but never come. Failure
- * modes: brokers away        librdkafka reconnects; when nothing came for connect_wait, ERR_KAFKA retention
- * was faster  the fetch is out of range: ERR_DATA (auto.offset.reset=error, nothing is skipped in silence)
- *   topic deleted       ERR_DATA */
+ * modes:
+ * - brokers away: librdkafka reconnects; when nothing came for connect_wait, ERR_KAFKA
+ * - retention was faster: the fetch is out of range, ERR_DATA (auto.offset.reset=error, so nothing is skipped
+ *   in silence)
+ * - topic deleted: ERR_DATA
+ * - not permitted, leader lost, any other error: debug only, for librdkafka tries again; the last one is told
+ *   when nothing came for connect_wait */
 #include "common/base.h"
 #include "batch/kafka_source.h"
 

@@ -7,9 +7,10 @@
 
 /* Reads [part->next, part->cut) of each of n_parts partitions, with a handle of its own, and calls
  * on_record() for each record in the order of its partition; part->next moves with it, and stands at
- * part->cut or behind in the end. errors  ERR_DATA: the log has lost what was to be read; ERR_KAFKA: nothing
- * came for connect_wait; ERR_STOPPED; those of on_record() thread  blocks; any, but each partition in one
- * only */
+ * part->cut or behind in the end.
+ * - errors: ERR_DATA, the log has lost what was to be read; ERR_KAFKA, nothing came for connect_wait;
+ *   ERR_STOPPED; those of on_record()
+ * - thread: any, but each partition in one only; blocks */
 MUST_USE int kafka_source_read(const struct config *config, struct part **parts, int n_parts,
 	record_fn *on_record, void *arg, struct err *err);
 

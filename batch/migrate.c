@@ -1,9 +1,10 @@
 /* lambda-batch migrate: brings the database's schema to what this program was made with. Repeatable; one at a
- * time; each migration is one transaction, that waits for a lock only briefly, so that running programs do
- * not queue up behind it. another migrate is at work   waits for it for connect_wait, then exit 75 a table is
- * in use            tries again until connect_wait is over, then exit 75; what was applied stays applied the
- * schema is newer          refuses: an older program must not touch it the server is away           tries
- * again until connect_wait is over, then exit 69 */
+ * time; each migration is one transaction that waits for a lock only briefly, so that running programs do not
+ * queue up behind it. Failure modes:
+ * - another migrate is at work: waits for it for connect_wait, then exit 75
+ * - a table is in use: tries again until connect_wait is over, then exit 75; what was applied stays applied
+ * - the schema is newer: refuses, for an older program must not touch it
+ * - the server is away: tries again until connect_wait is over, then exit 69 */
 #include "common/base.h"
 #include "batch/batch.h"
 

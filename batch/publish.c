@@ -1,9 +1,12 @@
-/* Happy path: lock the pointer, see that it is still where the run started from, attach the tables, write
- * cuts, corrections, publication and pointer, notify, commit. Failure modes: the pointer has moved
- * ERR_SUPERSEDED a lock is not to be had     rolled back, tried again; readers never queue up behind us for
- * more than lock_timeout the connection breaks       before COMMIT: tried again. During COMMIT the outcome is
- * unknown: we connect again and look; the look waits for the old transaction, so its answer is final a kill
- * before COMMIT: nothing happened. After it: the run is published; speed adopts it by itself */
+/* Happy path: claim the run's row, lock the pointer, see that it is still where the run started from, attach
+ * the tables, write cuts, corrections, publication and pointer, notify, commit. Failure modes:
+ * - the pointer has moved, or another run took this one for dead: ERR_SUPERSEDED
+ * - a lock is not to be had: rolled back, tried again; readers never queue up behind us for more than
+ *   lock_timeout
+ * - the connection breaks before COMMIT: tried again
+ * - it breaks during COMMIT, so that the outcome is unknown: we connect again and look; the look waits for
+ * the old transaction, so its answer is final
+ * - a kill before COMMIT: nothing happened. After it: the run is published, speed adopts it by itself */
 #include "common/base.h"
 #include "batch/publish.h"
 

@@ -17,8 +17,8 @@ struct publish {
 };
 
 /* The run's tables are stored. Waits for locks briefly and tries again, until connect_wait is over
- * (ERR_BUSY). conn   may be another connection afterwards errors ERR_SUPERSEDED: something else was published
- * since the run started; nothing is changed */
+ * (ERR_BUSY). *conn may be another connection afterwards. ERR_SUPERSEDED: something else was published since
+ * the run started, or another run took this one for dead; nothing is changed. */
 MUST_USE int publish_run(
 	const struct publish *publish, PGconn **conn, int64_t *ret_publication, struct err *err);
 

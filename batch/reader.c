@@ -60,8 +60,7 @@ void reader_add(struct reader *reader, struct part *part)
 	reader->n_parts++;
 }
 
-/* --- the folds
- * ------------------------------------------------------------------------------------------------------ */
+/* --- the folds --- */
 
 static void reader_fold_start(struct reader *reader, struct reader_fold *fold)
 {
@@ -132,8 +131,7 @@ static struct reader_fold *reader_fold_of(struct reader *reader, const struct pa
 	return NULL;
 }
 
-/* --- records
- * -------------------------------------------------------------------------------------------------------- */
+/* --- records --- */
 
 static int reader_expect(
 	struct reader *reader, const struct part *part, const struct event *event, struct err *err)
@@ -193,9 +191,7 @@ int reader_record(void *arg, const struct record *record, struct err *err)
 	return reader_keep(reader, record, event, flags, err);
 }
 
-/* --- thread
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- thread --- */
 
 void reader_begin(struct reader *reader)
 {

@@ -58,8 +58,7 @@ static int64_t result_part_records(const struct part *part)
 	return part->cut > part->first ? part->cut - part->first : 0;
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 static int64_t result_reader_load(const struct reader *reader)
 {
@@ -161,8 +160,7 @@ static int result_read(struct result_work *work, int64_t *ret_ms, struct err *er
 	return failed;
 }
 
-/* --- searching
- * ------------------------------------------------------------------------------------------------------ */
+/* --- searching --- */
 
 static void *result_search(void *arg)
 {
@@ -229,8 +227,7 @@ static int result_find_winners(struct result_work *work, struct err *err)
 	return failed;
 }
 
-/* --- putting together
- * ----------------------------------------------------------------------------------------------- */
+/* --- putting together --- */
 
 static int result_merge(
 	struct result *result, struct result_work *work, struct ledger *ledger, struct err *err)

@@ -25,10 +25,10 @@ struct result {
 };
 
 /* Reads [first, cut) of all parts and adds up.
- *   explain  facts for the corrections are wanted too
- *   ledger   gets LEDGER_EXPECTED, BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION and AFTER
- *   errors   those of reading and spilling; ERR_INTERNAL when the control totals do not agree: nothing may be
- * published */
+ * - explain: facts for the corrections are wanted too
+ * - ledger: gets LEDGER_EXPECTED, BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION and AFTER
+ * - errors: those of reading and spilling; ERR_INTERNAL when the control totals do not agree: nothing may be
+ *   published */
 MUST_USE int result_compute(struct result *ret_result, const struct config *config, struct history *history,
 	bool explain, struct ledger *ledger, struct progress *progress, struct err *err);
 void result_release(struct result *result);

@@ -35,8 +35,7 @@ struct run {
 	int64_t copy_ms, publish_ms;
 };
 
-/* --- lock and row
- * --------------------------------------------------------------------------------------------------- */
+/* --- lock and row --- */
 
 static int run_take_lock(PGconn *conn, struct err *err)
 {
@@ -115,9 +114,7 @@ static void run_end_row(struct run *run, const struct err *why)
 		log_warn("%s; ignoring, the next run will mark this one failed", err.msg);
 }
 
-/* --- steps
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- steps --- */
 
 static struct seal run_seal(struct run *run)
 {
@@ -260,9 +257,7 @@ static int run_publish(struct run *run, struct err *err)
 	return 0;
 }
 
-/* --- report
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- report --- */
 
 static void run_report_corrections(const struct run *run)
 {

@@ -1,10 +1,12 @@
 /* Happy path: connect; wait until each partition's open generation has reached the log's end of the run's
- * start; seal; read the closed generations. Failure modes: Redis away, full, without functions   warning;
- * every partition unsealed no state, or of another log           partition unsealed no speed at work (no
- * heartbeat)       nobody to wait for: sealed if its state has reached the end, else unsealed speed too slow
- * partition unsealed after seal_wait a younger run has sealed              ERR_SUPERSEDED: this one could not
- * be published any more generations do not join the base      what speed said is not known; its rules stand
- * for it */
+ * start; seal; read the closed generations. Failure modes:
+ * - Redis away, full, without functions: a warning, every partition unsealed
+ * - no state, or one of another log: that partition unsealed
+ * - no speed at work (no heartbeat): nobody to wait for; sealed if its state has reached the end
+ * - speed too slow: the partition unsealed after seal_wait
+ * - the answer to a seal is lost: unsealed; adopting starts the partition again at the run's cut
+ * - a younger run has sealed: ERR_SUPERSEDED, this one could not be published any more
+ * - generations do not join the base: what speed said is not known, its rules stand for it */
 #include "common/base.h"
 #include "batch/seal.h"
 
@@ -23,8 +25,7 @@ static void seal_base(const struct seal *seal, const struct part *part, char bas
 	redis_base(base, seal->config->name, seal->config->topic, part->partition);
 }
 
-/* --- waiting and sealing
- * -------------------------------------------------------------------------------------------- */
+/* --- waiting and sealing --- */
 
 enum seal_ready { SEAL_READY, SEAL_WAIT, SEAL_NEVER };
 
@@ -138,8 +139,7 @@ static int seal_parts(const struct seal *seal, redisContext *redis, bool *ret_pr
 	return 0;
 }
 
-/* --- what speed said
- * ------------------------------------------------------------------------------------------------ */
+/* --- what speed said --- */
 
 /* Do the generations between the base's cut and the new one say it all? */
 static bool seal_joins(const struct seal *seal, const struct part *part, const struct redis_state *state)
@@ -281,8 +281,7 @@ int seal_take_cut(const struct seal *seal, struct ledger *ledger, bool *ret_answ
 	return 0;
 }
 
-/* --- adopting
- * ------------------------------------------------------------------------------------------------------- */
+/* --- adopting --- */
 
 static int seal_adopt_part(const struct seal *seal, redisContext *redis, const struct part *part,
 	int64_t publication, struct err *err)

@@ -1,6 +1,8 @@
-/* Failure modes: the connection breaks (everything once more, on another one: the tables of the first try are
- * dropped, whether its COMMIT came through or not); disk full, no permission: ERR_DATABASE; a kill: the
- * server forgets the transaction. */
+/* Failure modes:
+ * - the connection breaks: everything once more, on another one; the tables of the first try are dropped,
+ *   whether its COMMIT came through or not
+ * - disk full, no permission: ERR_DATABASE
+ * - a kill: the server forgets the transaction */
 #include "common/base.h"
 #include "batch/store.h"
 

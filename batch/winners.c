@@ -48,8 +48,7 @@ void winners_release(struct winners *winners)
 	*winners = (struct winners){ 0 };
 }
 
-/* --- first pass
- * ----------------------------------------------------------------------------------------------------- */
+/* --- first pass --- */
 
 /* May the fact take the place? Both are the first of their partition. */
 static bool winner_beats(const struct fact *fact, const struct winner_place *place)
@@ -117,8 +116,7 @@ static int winners_find(
 	return more;
 }
 
-/* --- second pass
- * ---------------------------------------------------------------------------------------------------- */
+/* --- second pass --- */
 
 static bool winner_is(const struct winner_place *place, const struct fact *fact)
 {
@@ -214,8 +212,7 @@ int winners_bin(struct winners *winners, const struct winners_source *sources, i
 	return 0;
 }
 
-/* --- merging
- * -------------------------------------------------------------------------------------------------------- */
+/* --- merging --- */
 
 static int winners_merge_buckets(struct tally *sum, const struct tally *more)
 {
