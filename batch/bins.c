@@ -12,7 +12,7 @@
 #include "common/mem.h"
 
 enum {
-	BINS_BLOCK_MIN = 2 << 10,
+	BINS_BLOCK_MIN = 512,
 	BINS_BLOCK_MAX = 64 << 10,
 	BINS_MAX = 8192,
 	BINS_CACHE_IDS = 8192, /* so many ids are searched within a core's cache ... */
@@ -47,6 +47,8 @@ struct bins_plan bins_plan(int64_t n_records, int n_writers, int n_threads, int6
 	plan.block_bytes = (size_t)(block_bytes < BINS_BLOCK_MIN   ? BINS_BLOCK_MIN
 				    : block_bytes > BINS_BLOCK_MAX ? BINS_BLOCK_MAX
 								   : block_bytes);
+	plan.tight = n_records / plan.n_bins * (int64_t)bytes_per_id > table_bytes ||
+		     plan.writer_bytes < plan.n_bins * (int64_t)BINS_BLOCK_MIN;
 	return plan;
 }
 

@@ -13,6 +13,7 @@ struct bins_plan {
 	size_t block_bytes;
 	int64_t writer_bytes; /* held by one writer before it spills */
 	const char *spill_dir; /* borrowed */
+	bool tight; /* memory_bytes is too little for so many records: it will be exceeded */
 };
 
 /* How to bin a log of n_records with n_writers and as many searching threads within memory_bytes. */

@@ -3,6 +3,8 @@
 
 #include "common/mem.h"
 
+enum { NAMES_TEXTS_MIN = 65536, NAMES_TEXTS_PER_SKU = 4 };
+
 void names_init(struct names *names)
 {
 	*names = (struct names){ .texts = dictionary_new() };
@@ -26,6 +28,21 @@ static struct name *names_at(struct names *names, uint32_t sku)
 	return &names->names[sku];
 }
 
+/* Products that are renamed with every order would fill the memory with names that nobody has any more. */
+static void names_drop_old(struct names *names)
+{
+	struct dictionary *texts = dictionary_new();
+
+	for (uint32_t sku = 0; sku < names->n; sku++) {
+		struct name *name = &names->names[sku];
+
+		if (name->partition >= 0)
+			name->text = dictionary_put(texts, dictionary_get(names->texts, name->text));
+	}
+	dictionary_free(names->texts);
+	names->texts = texts;
+}
+
 void names_see(struct names *names, uint32_t sku, struct text text, int64_t time_ms, int32_t partition,
 	int64_t offset)
 {
@@ -38,6 +55,9 @@ void names_see(struct names *names, uint32_t sku, struct text text, int64_t time
 			return;
 	}
 	*name = (struct name){ time_ms, offset, partition, dictionary_put(names->texts, text) };
+	if (dictionary_count(names->texts) > NAMES_TEXTS_MIN &&
+		dictionary_count(names->texts) / NAMES_TEXTS_PER_SKU > names->n)
+		names_drop_old(names);
 }
 
 struct text names_get(const struct names *names, uint32_t sku)

@@ -11,6 +11,7 @@
 #include "batch/batch.h"
 #include "batch/reader.h"
 #include "common/kernel/currency.h"
+#include "common/log.h"
 #include "common/mem.h"
 
 enum { RESULT_WATCH_READERS_MS = 50, RESULT_WATCH_SEARCHERS_MS = 5 };
@@ -105,6 +106,10 @@ static void result_open(struct result_work *work)
 		work->n_readers = work->history->n_parts;
 	work->plan = bins_plan(n_records, work->n_readers, work->n_searchers, config->memory_bytes,
 		WINNERS_BYTES_PER_ID, config->spill_dir);
+	if (work->plan.tight)
+		log_warn("--memory is little for a log of %" PRId64
+			 " records and %d cores: going on, but slower and with more than that",
+			n_records, work->n_searchers);
 	work->readers = xcalloc((size_t)work->n_readers, sizeof(*work->readers));
 	work->sources = xcalloc((size_t)work->n_readers, sizeof(*work->sources));
 	for (int i = 0; i < work->n_readers; i++) {

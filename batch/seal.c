@@ -300,7 +300,10 @@ static int seal_adopt_part(const struct seal *seal, redisContext *redis, const s
 	seal_base(seal, part, base);
 	if (redis_adopt(redis, base, &adopt, &reply, err))
 		return -1;
-	if (strcmp(reply.what, "same"))
+	if (!strcmp(reply.what, "stale") || !strcmp(reply.what, "other_log"))
+		log_warn("partition %d of the speed view does not take over the publication: %s",
+			(int)part->partition, reply.what);
+	else if (strcmp(reply.what, "same"))
 		log_info("partition %d of the speed view: %s", (int)part->partition, reply.what);
 	redis_state_release(&reply.state);
 	return 0;

@@ -48,6 +48,33 @@ void winners_release(struct winners *winners)
 	*winners = (struct winners){ 0 };
 }
 
+/* --- a bin's facts --- */
+
+typedef int winners_visit_fn(struct winners *winners, const struct winners_source *source,
+	const struct fact *fact, const unsigned char *body, struct err *err);
+
+static int winners_walk(struct winners *winners, const struct winners_source *source, unsigned bin,
+	winners_visit_fn *visit, struct err *err)
+{
+	const unsigned char *at, *body;
+	size_t len;
+	int more;
+
+	bins_cursor_start(&winners->cursor, source->bins, bin);
+	while ((more = bins_cursor_next(&winners->cursor, &at, &len, err)) > 0) {
+		const unsigned char *end = at + len;
+
+		while (at < end) {
+			struct fact fact;
+
+			at = fact_decode(at, &fact, &body);
+			if (visit(winners, source, &fact, body, err))
+				return -1;
+		}
+	}
+	return more;
+}
+
 /* --- first pass --- */
 
 /* May the fact take the place? Both are the first of their partition. */
@@ -72,48 +99,32 @@ static bool winners_mark_seen(struct winners *winners, struct event_id_hash id, 
 	return !new;
 }
 
-static void winners_see(struct winners *winners, const struct fact *fact)
+static int winners_see(struct winners *winners, const struct winners_source *source, const struct fact *fact,
+	const unsigned char *body, struct err *err)
 {
 	bool new;
 	struct winner_entry *entry = table_put(&winners->ids, &fact->id, &new);
 
+	(void)source;
+	(void)body;
+	(void)err;
 	if (new) {
 		entry->best = winner_place(fact);
 		entry->base = entry->best;
 		if (!(fact->flags & FACT_BELOW_BASE))
 			entry->base.partition = -1;
-		return;
+		return 0;
 	}
 	/* in one partition the first one stands for all */
 	if (fact->partition == entry->best.partition || winners_mark_seen(winners, fact->id, fact->partition))
-		return;
+		return 0;
 	if (winner_beats(fact, &entry->best)) {
 		winners_mark_seen(winners, fact->id, entry->best.partition);
 		entry->best = winner_place(fact);
 	}
 	if (fact->flags & FACT_BELOW_BASE && winner_beats(fact, &entry->base))
 		entry->base = winner_place(fact);
-}
-
-static int winners_find(
-	struct winners *winners, const struct winners_source *source, unsigned bin, struct err *err)
-{
-	const unsigned char *at, *body;
-	size_t len;
-	int more;
-
-	bins_cursor_start(&winners->cursor, source->bins, bin);
-	while ((more = bins_cursor_next(&winners->cursor, &at, &len, err)) > 0) {
-		const unsigned char *end = at + len;
-
-		while (at < end) {
-			struct fact fact;
-
-			at = fact_decode(at, &fact, &body);
-			winners_see(winners, &fact);
-		}
-	}
-	return more;
+	return 0;
 }
 
 /* --- second pass --- */
@@ -176,38 +187,16 @@ static int winners_count(struct winners *winners, const struct winners_source *s
 	return tally_add(&winners->tally, winners->calendar, event, err);
 }
 
-static int winners_tally(
-	struct winners *winners, const struct winners_source *source, unsigned bin, struct err *err)
-{
-	const unsigned char *at, *body;
-	size_t len;
-	int more;
-
-	bins_cursor_start(&winners->cursor, source->bins, bin);
-	while ((more = bins_cursor_next(&winners->cursor, &at, &len, err)) > 0) {
-		const unsigned char *end = at + len;
-
-		while (at < end) {
-			struct fact fact;
-
-			at = fact_decode(at, &fact, &body);
-			if (winners_count(winners, source, &fact, body, err))
-				return -1;
-		}
-	}
-	return more;
-}
-
 int winners_bin(struct winners *winners, const struct winners_source *sources, int n_sources, unsigned bin,
 	struct err *err)
 {
 	table_clear(&winners->ids);
 	table_clear(&winners->seen);
 	for (int i = 0; i < n_sources; i++)
-		if (winners_find(winners, &sources[i], bin, err))
+		if (winners_walk(winners, &sources[i], bin, winners_see, err))
 			return -1;
 	for (int i = 0; i < n_sources; i++)
-		if (winners_tally(winners, &sources[i], bin, err))
+		if (winners_walk(winners, &sources[i], bin, winners_count, err))
 			return -1;
 	return 0;
 }

@@ -225,8 +225,10 @@ static void test_plan(void **state)
 {
 	static const struct {
 		int64_t n_records, memory_bytes;
-	} cases[] = { { 0, 1 << 20 }, { 1000000, 256 << 20 }, { 1000000, 1 << 20 },
-		{ INT64_C(100000000), 256 << 20 }, { INT64_C(1000000000), INT64_C(4) << 30 } };
+		bool tight;
+	} cases[] = { { 0, 1 << 20, false }, { 1000000, 256 << 20, false }, { 1000000, 1 << 20, true },
+		{ INT64_C(100000000), 256 << 20, false }, { INT64_C(1000000000), INT64_C(4) << 30, false },
+		{ INT64_C(10000000000), 64 << 20, true } };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -234,9 +236,11 @@ static void test_plan(void **state)
 			bins_plan(cases[i].n_records, 2, 2, cases[i].memory_bytes, 96, "/tmp");
 
 		assert_int_equal(plan.n_bins & (plan.n_bins - 1), 0);
-		assert_true(plan.block_bytes >= 2048 && plan.block_bytes <= 65536);
+		assert_true(plan.block_bytes >= 512 && plan.block_bytes <= 65536);
 		/* two threads search a bin each in half of the memory */
-		assert_true(cases[i].n_records / plan.n_bins * 96 * 2 <= cases[i].memory_bytes / 2);
+		if (!plan.tight)
+			assert_true(cases[i].n_records / plan.n_bins * 96 * 2 <= cases[i].memory_bytes / 2);
+		assert_int_equal(plan.tight, cases[i].tight);
 	}
 }
 

@@ -388,6 +388,25 @@ static void test_names(void **state)
 	dictionary_free(more_skus);
 }
 
+/* Every order gives its product another name: only the last of each is kept. */
+static void test_names_are_forgotten(void **state)
+{
+	struct names names;
+	char text[32];
+
+	(void)state;
+	names_init(&names);
+	for (int i = 0; i < 300000; i++) {
+		int len = snprintf(text, sizeof(text), "name %d", i);
+
+		names_see(&names, (uint32_t)i % 3, (struct text){ text, (size_t)len }, i, 0, i);
+	}
+	assert_true(dictionary_count(names.texts) < 100000);
+	assert_memory_equal(names_get(&names, 0).at, "name 299997", 11);
+	assert_memory_equal(names_get(&names, 2).at, "name 299999", 11);
+	names_release(&names);
+}
+
 static int setup(void **state)
 {
 	struct err err;
@@ -414,6 +433,7 @@ int main(void)
 		cmocka_unit_test(test_random_logs),
 		cmocka_unit_test(test_causes_must_add_up),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_names_are_forgotten),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
