@@ -45,6 +45,10 @@ def free_port():
         return s.getsockname()[1]
 
 
+class NoTopic:
+    partitions = ()
+
+
 class Stack:
     """PostgreSQL, Redis and Kafka of the session, by tests/stack/stack."""
 
@@ -171,6 +175,9 @@ class World:
 
     def create_topic(self, partitions):
         self.kafka_admin("create_topics", [confluent_kafka.admin.NewTopic(self.topic, partitions, 1, config={"retention.ms": "-1"})])
+        admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.stack.env["LAMBDA_BROKERS"]})
+        wait_until(lambda: len(admin.list_topics(timeout=10).topics.get(self.topic, NoTopic).partitions) == partitions, 30,
+                   "the broker knows the new topic")
 
     def delete_topic(self):
         self.kafka_admin("delete_topics", [self.topic])
