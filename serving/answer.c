@@ -17,13 +17,9 @@ static void answer_problem(struct answer *answer, const struct problem *problem)
 void answer_refuse(struct answer *answer, int status, const char *detail)
 {
 	struct problem problem;
-	bool head_only = answer->head_only;
 
 	problem_set(&problem, status, "%s", detail);
-	if (!answer->status)
-		answer->route = QUESTION_NONE;
 	answer_problem(answer, &problem);
-	answer->head_only = head_only;
 }
 
 void answer_take(struct answer *answer, const struct http_request *request, struct body *body,
@@ -121,7 +117,7 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 	case QUESTION_PRODUCTS:
 		if (!live->snapshot)
 			live_explain(live, &problem);
-		else if (body_bytes_alive() > SERVER_BODIES_MAX_BYTES)
+		else if (question->route != QUESTION_DAY && body_bytes_alive() > SERVER_BODIES_MAX_BYTES)
 			problem_set(&problem, 503,
 				"too many large answers are being sent; try again in a second");
 		else if (question->route == QUESTION_PRODUCTS)

@@ -50,7 +50,6 @@ struct session {
 	enum session_state state;
 	unsigned refs; /* open handles, requests to libuv, answers owed to us */
 	bool last; /* close after this answer */
-	bool eof; /* the peer sends nothing more */
 	struct answer answer; /* of the request under way */
 	struct http_parser parser;
 	struct http_request request;
@@ -113,16 +112,24 @@ void session_hurry(struct session *session)
 	session->last = true;
 }
 
+/* What came is no request, or not the whole of one in time: an answer that says so, and nothing after it. */
+static void session_refuse(struct session *session, int status, const char *detail)
+{
+	uv_read_stop((uv_stream_t *)&session->tcp);
+	session->asked_ns = uv_hrtime();
+	memset(&session->request, 0, sizeof(session->request));
+	session->last = true;
+	session->answer.route = QUESTION_NONE;
+	answer_refuse(&session->answer, status, detail);
+	session_respond(session);
+}
+
 static void session_on_deadline(uv_timer_t *timer)
 {
 	struct session *session = timer->data;
 
 	if (session->state == SESSION_READING) {
-		session->asked_ns = uv_hrtime();
-		memset(&session->request, 0, sizeof(session->request));
-		answer_refuse(&session->answer, 408, "the request did not arrive in time");
-		session->last = true;
-		session_respond(session);
+		session_refuse(session, 408, "the request did not arrive in time");
 	} else if (session->state == SESSION_WAITING) {
 		session->last = true; /* the waiter is not ours again until it was called */
 		answer_refuse(&session->answer, 503, "the answer was not ready in time");
@@ -292,18 +299,10 @@ static void session_parse(struct session *session)
 
 	result = http_parse(&session->parser, session->in, session->in_len, &session->request,
 		&session->consumed, &refusal);
-	if (result == HTTP_MORE)
-		return;
-	if (result == HTTP_DONE) {
+	if (result == HTTP_DONE)
 		session_handle(session);
-		return;
-	}
-	uv_read_stop((uv_stream_t *)&session->tcp);
-	session->asked_ns = uv_hrtime();
-	memset(&session->request, 0, sizeof(session->request));
-	session->last = true;
-	answer_refuse(&session->answer, refusal.status, refusal.detail);
-	session_respond(session);
+	else if (result == HTTP_REFUSED)
+		session_refuse(session, refusal.status, refusal.detail);
 }
 
 /* Room for one more: an idle connection goes if need be. */
