@@ -65,6 +65,8 @@ static void add_provisional(
 	if (question->view == QUESTION_BATCH) {
 		if (!batch->publication)
 			caveat_add(caveat, "confirmed orders only, and no batch run has confirmed any yet");
+		else if (batch->cut_time_ms == DATETIME_NONE)
+			caveat_add(caveat, "confirmed orders only: those that had arrived at the last batch run");
 		else
 			caveat_add(caveat, "confirmed orders only: those that had arrived %s ago",
 				age_words(snapshot->as_of_ms - batch->cut_time_ms, age));
@@ -77,9 +79,22 @@ static void add_provisional(
 	if (!batch->publication)
 		caveat_add(caveat,
 			"no batch run yet: all orders are provisional; the first batch run confirms them");
+	else if (batch->cut_time_ms == DATETIME_NONE)
+		caveat_add(caveat, "includes provisional orders; the next batch run confirms them");
 	else
 		caveat_add(caveat, "includes %s of provisional orders; the next batch run confirms them",
 			age_words(snapshot->as_of_ms - batch->cut_time_ms, age));
+}
+
+static void add_lag(struct caveat *caveat, const struct snapshot *snapshot, const struct question *question)
+{
+	int64_t n = snapshot->lag_events;
+	char age[32];
+
+	if (question->view == QUESTION_BATCH || n <= 0 || snapshot->lag_ms <= CAVEAT_LAG_MS)
+		return;
+	caveat_add(caveat, "the speed layer is %s behind: %" PRId64 " order%s", age_words(snapshot->lag_ms, age),
+		n, n == 1 ? " waits" : "s wait");
 }
 
 bool caveat_write(const struct snapshot *snapshot, const struct question *question, char buf[CAVEAT_MAX])
@@ -89,6 +104,7 @@ bool caveat_write(const struct snapshot *snapshot, const struct question *questi
 	char age[32];
 
 	add_provisional(&caveat, snapshot, question);
+	add_lag(&caveat, snapshot, question);
 	if (degraded & 1u << DEGRADED_SPEED_SILENT)
 		caveat_add(&caveat, "the speed layer gives no sign of life: newer orders may be missing");
 	if (degraded & 1u << DEGRADED_SPEED_STALE)

@@ -4,7 +4,10 @@
 
 #include "serving/snapshot.h"
 
-enum { CAVEAT_MAX = 1024 };
+enum {
+	CAVEAT_MAX = 1024,
+	CAVEAT_LAG_MS = 5000, /* a speed layer that is further behind is worth a word */
+};
 
 /* False when there is nothing to say; else a sentence without a full stop, terminated. */
 bool caveat_write(const struct snapshot *snapshot, const struct question *question, char buf[CAVEAT_MAX]);

@@ -59,13 +59,14 @@ static int64_t watermark(const struct picture *picture, int64_t wall_ms, int64_t
 	return least == INT64_MAX ? greatest : least;
 }
 
-/* Age of the oldest record that waits to be counted; 0 when none does. */
+/* Age of the oldest record that waits to be counted; 0 when none does. What came after the heartbeat is not
+ * known here: within the second between two of them it can be too little by as much. */
 static int64_t part_lag_ms(const struct merge_part *part, int64_t wall_ms)
 {
 	const struct speed_beat *beat = &part->beat;
 	int64_t lag;
 
-	if (beat->waiting_ms == DATETIME_NONE || part->speed_next >= beat->end)
+	if (beat->waiting_ms == DATETIME_NONE)
 		return 0;
 	/* what waited at the heartbeat has been counted since, and something newer waits */
 	lag = part->speed_next > beat->next ? beat->time_ms - beat->waiting_ms : wall_ms - beat->waiting_ms;
@@ -86,7 +87,9 @@ static void measure_lag(struct snapshot *snapshot)
 			silent = true;
 			continue;
 		}
-		events += part->beat.end > next ? part->beat.end - next : 0;
+		if (next >= part->beat.end)
+			continue;
+		events += part->beat.end - next;
 		lag = part_lag_ms(part, snapshot->as_of_ms);
 		ms = lag > ms ? lag : ms;
 	}

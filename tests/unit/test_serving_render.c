@@ -156,6 +156,56 @@ static void test_example(void **state)
 	scene_close(&scene);
 }
 
+/* A speed layer that is behind is named in the caveat, by how much, unless only confirmed orders were asked for. */
+static void test_behind(void **state)
+{
+	struct question question = day_question;
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	scene.part.beat.end = 1879;
+	scene.part.beat.waiting_ms = NOW - 14000;
+	assert_has(&scene, day_question,
+		"\"caveat\":\"includes 8 h of provisional orders; the next batch run confirms them; "
+		"the speed layer is 14 s behind: 779 orders wait\"");
+	question.from = question.to = today() - 5; /* they may be of any day */
+	question.today = false;
+	assert_has(&scene, question, "\"caveat\":\"the speed layer is 14 s behind: 779 orders wait\"");
+	scene.part.beat.end = 1101;
+	assert_has(&scene, question, "\"caveat\":\"the speed layer is 14 s behind: 1 order waits\"");
+	question.view = QUESTION_BATCH;
+	assert_has(&scene, question,
+		"\"caveat\":\"confirmed orders only: those that had arrived 8 h ago\"");
+	question.view = QUESTION_MERGED;
+	scene.part.beat.waiting_ms = NOW - 5000;
+	assert_has(&scene, question, "\"caveat\":null");
+
+	/* the batch has counted what the speed layer is still at: nothing waits */
+	scene.part.beat = (struct speed_beat){ true, NOW, 1000, 900, NOW - 14000, NOW };
+	scene.gen.range = (struct generation){ 41, 800, 900 };
+	assert_has(&scene, question, "\"lag_events\":0,\"lag_seconds\":0.0,");
+	scene_close(&scene);
+}
+
+/* A run whose cut's time is not known has no age. */
+static void test_no_cut_time(void **state)
+{
+	struct question question = day_question;
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	scene.batch->cut_time_ms = DATETIME_NONE;
+	assert_has(&scene, day_question, "\"cut_time\":null");
+	assert_has(
+		&scene, day_question, "\"includes provisional orders; the next batch run confirms them\"");
+	question.view = QUESTION_BATCH;
+	assert_has(&scene, question,
+		"\"caveat\":\"confirmed orders only: those that had arrived at the last batch run\"");
+	scene_close(&scene);
+}
+
 static void test_views(void **state)
 {
 	struct question question = day_question;
@@ -380,6 +430,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_example),
+		cmocka_unit_test(test_behind),
+		cmocka_unit_test(test_no_cut_time),
 		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_decimals),
 		cmocka_unit_test(test_range),
