@@ -323,13 +323,28 @@ static int take(struct speedcopy *copy, const struct redis_view *view, struct er
 	return 0;
 }
 
+/* Is this not what the copy was made of, gone on? It started again, or Redis came back with what it had some
+ * time ago: the reply is what changed since a state that is no more. */
+static bool started_again(const struct speedcopy *copy, const struct redis_state *state)
+{
+	if (!copy->view.n_gens || !state->present)
+		return false;
+	if (state->born != copy->born)
+		return true;
+	for (size_t g = 0; g < copy->view.n_gens; g++) {
+		const struct generation *now = redis_state_run(state, copy->view.gens[g].range.run);
+
+		if (now && now->next < copy->gens[g].since)
+			return true;
+	}
+	return false;
+}
+
 int speedcopy_take(struct speedcopy *copy, const struct redis_view *view, struct err *err)
 {
-	bool started_again = copy->view.n_gens && view->state.present && view->state.born != copy->born;
-
 	copy->changed = false;
 	copy->exact = false;
-	if (started_again) { /* the reply is what changed since a state that is no more */
+	if (started_again(copy, &view->state)) {
 		speedcopy_reset(copy);
 		return 0;
 	}

@@ -182,6 +182,29 @@ static void test_born(void **state)
 	speedcopy_release(&copy);
 }
 
+/* Redis came back with what it had some time ago: the copy knows events that the state has not. */
+static void test_older(void **state)
+{
+	struct speedcopy copy;
+	struct reply reply;
+	struct redis_since pairs[4];
+
+	(void)state;
+	speedcopy_init(&copy, &calendar);
+	reply_init(&reply, 1);
+	reply_generation(&reply, 3, 10, 20, true, 20);
+	reply_chunk(&reply, 'r', hour, FIELDS("07GBPo", "2"));
+	reply_chunk(&reply, 'c', 0, FIELDS("counted", "2"));
+	assert_int_equal(take(&copy, &reply), 0);
+	reply_init(&reply, 1);
+	reply_generation(&reply, 3, 10, 15, true, 15);
+	assert_int_equal(take(&copy, &reply), 0);
+	assert_false(copy.exact);
+	assert_int_equal(speedcopy_since(&copy, pairs), 1);
+	assert_int_equal(pairs[0].version, 0);
+	speedcopy_release(&copy);
+}
+
 static void test_wrong(void **state)
 {
 	static const struct {
@@ -235,6 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chunks),
 		cmocka_unit_test(test_born),
+		cmocka_unit_test(test_older),
 		cmocka_unit_test(test_wrong),
 	};
 
