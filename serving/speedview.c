@@ -4,7 +4,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-static void speedview_start(struct speedview *speedview);
+static const int64_t SPEEDVIEW_PROBE_NOW = INT64_MIN / 2; /* for last_probe_ms */
 
 static void speedview_grow(struct speedview *speedview, int n)
 {
@@ -27,19 +27,23 @@ void speedview_expect(struct speedview *speedview, int n_partitions)
 		n_partitions < SPEEDVIEW_PARTITIONS_MAX ? n_partitions : SPEEDVIEW_PARTITIONS_MAX;
 }
 
-/* All partitions up to the last one that has a state are known, and stay known. */
-static void speedview_find(struct speedview *speedview)
+/* All partitions up to the last one that has a state are known, and stay known. Are there more than before? */
+static bool speedview_find(struct speedview *speedview)
 {
+	int before = speedview->n_copies;
+
 	for (int i = speedview->n_asked - 1; i >= speedview->n_copies; i--)
 		if (speedview->copies[i].view.there)
 			speedview->n_copies = i + 1;
+	return speedview->n_copies > before;
 }
 
 static void speedview_pause(struct speedview *speedview, uint64_t ms);
 
 static void speedview_end_round(struct speedview *speedview)
 {
-	uint64_t now = uv_now(speedview->timer.loop);
+	int64_t now = (int64_t)uv_now(speedview->timer.loop);
+	bool changed;
 
 	if (speedview->closing)
 		return;
@@ -51,15 +55,22 @@ static void speedview_end_round(struct speedview *speedview)
 		speedview_pause(speedview, 0);
 		return;
 	}
-	speedview_find(speedview);
+	if (speedview->probing)
+		speedview->last_probe_ms = now;
+	if (speedview_find(speedview)) { /* and behind them there may be others, without which sums are low */
+		speedview->last_probe_ms = SPEEDVIEW_PROBE_NOW;
+		speedview_pause(speedview, 0);
+		return;
+	}
 	if (speedview->complained)
 		log_info("the speed view can be read again");
 	speedview->complained = false;
-	speedview->changed = speedview->changed || !speedview->ever;
+	changed = speedview->changed || !speedview->ever;
+	speedview->changed = false;
 	speedview->ever = true;
-	speedview->last_ok_ms = (int64_t)now;
+	speedview->last_ok_ms = now;
 	speedview_pause(speedview, SPEEDVIEW_PAUSE_MS);
-	if (speedview->changed)
+	if (changed)
 		speedview->on_change(speedview->data);
 }
 
@@ -148,16 +159,16 @@ static void speedview_start(struct speedview *speedview)
 	}
 	speedview->n_asked =
 		speedview->n_copies > speedview->n_expected ? speedview->n_copies : speedview->n_expected;
-	if (!speedview->ever || now - speedview->last_probe_ms >= SPEEDVIEW_PROBE_MS) {
+	speedview->probing = now - speedview->last_probe_ms >= SPEEDVIEW_PROBE_MS;
+	if (speedview->probing) {
 		speedview->n_asked += SPEEDVIEW_PROBES;
 		if (speedview->n_asked > SPEEDVIEW_PARTITIONS_MAX)
 			speedview->n_asked = SPEEDVIEW_PARTITIONS_MAX;
-		speedview->last_probe_ms = now;
 	}
 	speedview_grow(speedview, speedview->n_asked);
 	if (speedview->n_copies < speedview->n_expected)
 		speedview->n_copies = speedview->n_expected;
-	speedview->failed = speedview->changed = false;
+	speedview->failed = false;
 	speedview->complete = true;
 	speedview->n_open = 0;
 	for (int i = 0; i < speedview->n_asked; i++) {
@@ -185,6 +196,7 @@ int speedview_open(struct speedview *speedview, uv_loop_t *loop, const struct co
 	void (*on_change)(void *data), void *data, struct err *err)
 {
 	speedview->config = config;
+	speedview->last_probe_ms = SPEEDVIEW_PROBE_NOW;
 	speedview->on_change = on_change;
 	speedview->data = data;
 	if (redis_link_open(loop, config->redis, &speedview->link, err))

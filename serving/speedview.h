@@ -1,6 +1,6 @@
 /* The speed view: reads all partitions from Redis again and again, what changed since the last time, and
  * keeps a copy. A read begins some 20 ms after the last one ended. Partitions are found by asking: those of
- * the batch's cuts, those found before, and once a second some more behind them.
+ * the batch's cuts, those found before, and once a second some more behind them, as long as there are any.
  *
  * What can fail: Redis away, its functions lost (speed loads them again), a partition that is damaged (speed
  * mends it). Then the copy stays as it is, last_ok_ms grows old, and it is tried again. One thread: the
@@ -40,7 +40,8 @@ struct speedview {
 	struct speedview_read *reads; /* owned; n_room; stay where they are during a round */
 	int n_room;
 	int n_asked, n_open; /* of the round under way */
-	bool failed, complete, changed; /* of the round under way */
+	bool probing, failed, complete; /* of the round under way */
+	bool changed; /* since on_change was called last */
 	bool ever; /* last_ok_ms is set */
 	bool complained, closing;
 	int64_t last_ok_ms, last_probe_ms; /* loop's clock */
