@@ -40,10 +40,11 @@ static void live_merge(struct live *live, int64_t now, bool use_speed)
 	picture = merge_picture(live->batchview.views, live->batchview.n_views, partitions,
 		use_speed ? live->speedview.n_copies : 0, use_speed,
 		use_speed ? live->speedview.last_ok_ms : now);
-	if (!picture) {
+	if (!picture && !live->complained)
 		log_error("the sums of batch and speed view do not fit 64 bits; keeping the last answer");
+	live->complained = !picture;
+	if (!picture)
 		return;
-	}
 	merge_show(&live->memory, picture, now, live->config->max_speed_age_ms);
 }
 

@@ -24,7 +24,7 @@ struct live {
 	uv_timer_t timer;
 	int64_t started_ms, rendered_ms; /* loop's clock */
 	uint64_t n_rendered;
-	bool opened;
+	bool opened, complained;
 };
 
 MUST_USE int live_open(struct live *live, uv_loop_t *loop, const struct config *config, struct err *err);

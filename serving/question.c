@@ -136,7 +136,7 @@ static int parse_pair(struct question *question, struct text pair, unsigned *see
 	char name[64], value[64];
 
 	if (http_decode((struct text){ pair.at, name_len }, true, name, sizeof(name)) < 0)
-		return problem_set(problem, 400, "a parameter's name is too long");
+		return problem_set(problem, 400, "a parameter's name is too long, or holds a NUL");
 	for (unsigned i = 0; i < N_PARAMETERS; i++) {
 		if (strcmp(name, parameter_names[i]) != 0 || !(allowed & 1u << i))
 			continue;
@@ -147,7 +147,7 @@ static int parse_pair(struct question *question, struct text pair, unsigned *see
 			return problem_set(problem, 400, "%s: has no value", name);
 		if (http_decode((struct text){ equals + 1, pair.len - name_len - 1 }, true, value,
 			    sizeof(value)) < 0)
-			return problem_set(problem, 400, "%s: the value is too long", name);
+			return problem_set(problem, 400, "%s: the value is too long, or holds a NUL", name);
 		return take_parameter(question, (enum parameter)i, value, problem);
 	}
 	return unknown_parameter(allowed, name, problem);
