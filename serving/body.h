@@ -17,8 +17,8 @@ struct body *body_of_out(struct out *out);
 struct body *body_ref(struct body *body);
 void body_unref(struct body *body); /* NULL is fine */
 
-/* Bytes in all bodies that are alive: what slow readers can hold is bounded by refusing new large answers beyond a
- * limit. */
+/* Bytes in all bodies that are alive: what slow readers can hold is bounded by refusing new large answers
+ * beyond a limit. */
 size_t body_bytes_alive(void);
 
 #endif

@@ -66,7 +66,8 @@ static void add_provisional(
 		if (!batch->publication)
 			caveat_add(caveat, "confirmed orders only, and no batch run has confirmed any yet");
 		else if (batch->cut_time_ms == DATETIME_NONE)
-			caveat_add(caveat, "confirmed orders only: those that had arrived at the last batch run");
+			caveat_add(caveat,
+				"confirmed orders only: those that had arrived at the last batch run");
 		else
 			caveat_add(caveat, "confirmed orders only: those that had arrived %s ago",
 				age_words(snapshot->as_of_ms - batch->cut_time_ms, age));
@@ -93,8 +94,8 @@ static void add_lag(struct caveat *caveat, const struct snapshot *snapshot, cons
 
 	if (question->view == QUESTION_BATCH || n <= 0 || snapshot->lag_ms <= CAVEAT_LAG_MS)
 		return;
-	caveat_add(caveat, "the speed layer is %s behind: %" PRId64 " order%s", age_words(snapshot->lag_ms, age),
-		n, n == 1 ? " waits" : "s wait");
+	caveat_add(caveat, "the speed layer is %s behind: %" PRId64 " order%s",
+		age_words(snapshot->lag_ms, age), n, n == 1 ? " waits" : "s wait");
 }
 
 bool caveat_write(const struct snapshot *snapshot, const struct question *question, char buf[CAVEAT_MAX])

@@ -27,7 +27,8 @@ void speedview_expect(struct speedview *speedview, int n_partitions)
 		n_partitions < SPEEDVIEW_PARTITIONS_MAX ? n_partitions : SPEEDVIEW_PARTITIONS_MAX;
 }
 
-/* All partitions up to the last one that has a state are known, and stay known. Are there more than before? */
+/* All partitions up to the last one that has a state are known, and stay known. Are there more than before?
+ */
 static bool speedview_find(struct speedview *speedview)
 {
 	int before = speedview->n_copies;

@@ -156,7 +156,8 @@ static void test_example(void **state)
 	scene_close(&scene);
 }
 
-/* A speed layer that is behind is named in the caveat, by how much, unless only confirmed orders were asked for. */
+/* A speed layer that is behind is named in the caveat, by how much, unless only confirmed orders were asked
+ * for. */
 static void test_behind(void **state)
 {
 	struct question question = day_question;
@@ -175,8 +176,7 @@ static void test_behind(void **state)
 	scene.part.beat.end = 1101;
 	assert_has(&scene, question, "\"caveat\":\"the speed layer is 14 s behind: 1 order waits\"");
 	question.view = QUESTION_BATCH;
-	assert_has(&scene, question,
-		"\"caveat\":\"confirmed orders only: those that had arrived 8 h ago\"");
+	assert_has(&scene, question, "\"caveat\":\"confirmed orders only: those that had arrived 8 h ago\"");
 	question.view = QUESTION_MERGED;
 	scene.part.beat.waiting_ms = NOW - 5000;
 	assert_has(&scene, question, "\"caveat\":null");
@@ -198,8 +198,7 @@ static void test_no_cut_time(void **state)
 	scene_open(&scene);
 	scene.batch->cut_time_ms = DATETIME_NONE;
 	assert_has(&scene, day_question, "\"cut_time\":null");
-	assert_has(
-		&scene, day_question, "\"includes provisional orders; the next batch run confirms them\"");
+	assert_has(&scene, day_question, "\"includes provisional orders; the next batch run confirms them\"");
 	question.view = QUESTION_BATCH;
 	assert_has(&scene, question,
 		"\"caveat\":\"confirmed orders only: those that had arrived at the last batch run\"");
