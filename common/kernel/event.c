@@ -24,6 +24,9 @@ enum event_field {
 	FIELD_NAME,
 };
 
+static const char *const event_field_names[] = { "event_id", "type", "order_id", "customer_id", "event_time",
+	"currency", "lines", "schema_version", "sku", "quantity", "unit_price", "name" };
+
 enum {
 	EVENT_REQUIRED = 1 << FIELD_EVENT_ID | 1 << FIELD_TYPE | 1 << FIELD_ORDER_ID |
 			 1 << FIELD_CUSTOMER_ID | 1 << FIELD_EVENT_TIME | 1 << FIELD_CURRENCY |
@@ -37,6 +40,7 @@ struct event_parser {
 	struct event event;
 	bool missing; /* a required field is not there */
 	bool too_large; /* the total */
+	struct event_fault fault; /* set only where something is refused */
 	size_t unescaped_len;
 	char *unescaped; /* meanings of texts with escapes: never longer than the record */
 	struct event_line lines[EVENT_LINES_MAX];
@@ -67,6 +71,26 @@ void event_parser_free(struct event_parser *parser)
 		return;
 	free(parser->unescaped);
 	free(parser);
+}
+
+/* Notes where the fault is; the field's value, if there is one, has just been read. */
+static enum event_reject event_refuse(struct event_parser *parser, enum event_reject reject,
+	enum event_field field, int64_t line, enum json_token token)
+{
+	bool has_text = token == JSON_STRING || token == JSON_NUMBER;
+
+	parser->fault = (struct event_fault){ field == FIELD_UNKNOWN ? NULL : event_field_names[field], line,
+		token, has_text ? parser->json.text : (struct text){ NULL, 0 }, 0 };
+	return reject;
+}
+
+/* One of the fields in the set is missing: the first one is named. */
+static void event_miss(struct event_parser *parser, unsigned fields, int64_t line)
+{
+	if (!parser->missing)
+		event_refuse(parser, EVENT_REJECT_MISSING, (enum event_field)__builtin_ctz(fields), line,
+			JSON_END);
+	parser->missing = true;
 }
 
 static bool event_key_is(struct text key, const char *name)
@@ -242,10 +266,8 @@ static enum event_reject event_version(struct event_parser *parser, enum json_to
 }
 
 static enum event_reject event_line_value(
-	struct event_parser *parser, enum event_field field, struct event_line *line)
+	struct event_parser *parser, enum event_field field, enum json_token token, struct event_line *line)
 {
-	enum json_token token = json_value(&parser->json);
-
 	switch (field) {
 	case FIELD_SKU:
 		return event_id(parser, token, &line->sku);
@@ -279,11 +301,13 @@ static enum event_reject event_line(struct event_parser *parser)
 {
 	struct event_line *line = &parser->lines[parser->event.n_lines++];
 	struct json *json = &parser->json;
+	int64_t index = line - parser->lines;
 	unsigned seen = 0;
 
 	*line = (struct event_line){ 0 };
 	while (json_member(json) == JSON_KEY) {
 		enum event_field field = event_field(json, event_field_of_line);
+		enum json_token token;
 		enum event_reject reject;
 
 		if (field == FIELD_UNKNOWN) {
@@ -291,43 +315,45 @@ static enum event_reject event_line(struct event_parser *parser)
 			continue;
 		}
 		if (seen & 1U << field)
-			return EVENT_REJECT_DUPLICATE_KEY;
+			return event_refuse(parser, EVENT_REJECT_DUPLICATE_KEY, field, index, JSON_KEY);
 		seen |= 1U << field;
-		reject = event_line_value(parser, field, line);
+		token = json_value(json);
+		reject = event_line_value(parser, field, token, line);
 		if (reject)
-			return reject;
+			return event_refuse(parser, reject, field, index, token);
 	}
 	if ((seen & LINE_REQUIRED) == LINE_REQUIRED)
 		event_count_line(parser, line);
 	else
-		parser->missing = true;
+		event_miss(parser, LINE_REQUIRED & ~seen, index);
 	return EVENT_OK;
 }
 
 static enum event_reject event_lines(struct event_parser *parser, enum json_token token)
 {
 	struct json *json = &parser->json;
+	uint32_t *n = &parser->event.n_lines;
 
 	if (token != JSON_ARRAY)
-		return EVENT_REJECT_TYPE;
+		return event_refuse(parser, EVENT_REJECT_TYPE, FIELD_LINES, -1, token);
 	while ((token = json_element(json)) != JSON_END) {
 		enum event_reject reject;
 
-		if (parser->event.n_lines == EVENT_LINES_MAX)
-			return EVENT_REJECT_SIZE;
+		if (*n == EVENT_LINES_MAX)
+			return event_refuse(parser, EVENT_REJECT_SIZE, FIELD_LINES, -1, JSON_ARRAY);
 		if (token != JSON_OBJECT)
-			return EVENT_REJECT_TYPE;
+			return event_refuse(parser, EVENT_REJECT_TYPE, FIELD_LINES, *n, token);
 		reject = event_line(parser);
 		if (reject)
 			return reject;
 	}
-	return parser->event.n_lines ? EVENT_OK : EVENT_REJECT_SIZE;
+	return *n ? EVENT_OK : event_refuse(parser, EVENT_REJECT_SIZE, FIELD_LINES, -1, JSON_END);
 }
 
-static enum event_reject event_value(struct event_parser *parser, enum event_field field)
+static enum event_reject event_value(
+	struct event_parser *parser, enum event_field field, enum json_token token)
 {
 	struct event *event = &parser->event;
-	enum json_token token = json_value(&parser->json);
 
 	switch (field) {
 	case FIELD_EVENT_ID:
@@ -356,10 +382,11 @@ static enum event_reject event_value(struct event_parser *parser, enum event_fie
 static enum event_reject event_read(struct event_parser *parser)
 {
 	struct json *json = &parser->json;
+	enum json_token token = json_value(json);
 	unsigned seen = 0;
 
-	if (json_value(json) != JSON_OBJECT)
-		return EVENT_REJECT_TYPE;
+	if (token != JSON_OBJECT)
+		return event_refuse(parser, EVENT_REJECT_TYPE, FIELD_UNKNOWN, -1, token);
 	while (json_member(json) == JSON_KEY) {
 		enum event_field field = event_field(json, event_field_of_event);
 		enum event_reject reject;
@@ -369,43 +396,47 @@ static enum event_reject event_read(struct event_parser *parser)
 			continue;
 		}
 		if (seen & 1U << field)
-			return EVENT_REJECT_DUPLICATE_KEY;
+			return event_refuse(parser, EVENT_REJECT_DUPLICATE_KEY, field, -1, JSON_KEY);
 		seen |= 1U << field;
-		reject = event_value(parser, field);
-		if (reject)
-			return reject;
+		token = json_value(json);
+		reject = event_value(parser, field, token);
+		if (reject) /* lines have told it themselves */
+			return field == FIELD_LINES ? reject : event_refuse(parser, reject, field, -1, token);
 	}
 	if ((seen & EVENT_REQUIRED) != EVENT_REQUIRED)
-		parser->missing = true;
+		event_miss(parser, EVENT_REQUIRED & ~seen, -1);
 	return EVENT_OK;
 }
 
 enum event_reject event_parse(
 	struct event_parser *parser, const void *value, size_t len, const struct event **ret_event)
 {
+	struct json *json = &parser->json;
 	enum event_reject reject;
 
 	if (len > EVENT_RECORD_MAX_BYTES)
 		return EVENT_REJECT_SIZE;
-	json_init(&parser->json, value, len);
+	json_init(json, value, len);
 	parser->event = (struct event){ .lines = parser->lines };
 	parser->missing = parser->too_large = false;
 	parser->unescaped_len = 0;
 	reject = event_read(parser);
-	switch (json_drain(&parser->json)) {
-	case JSON_BROKEN:
-		return EVENT_REJECT_JSON;
-	case JSON_TOO_DEEP:
-		return EVENT_REJECT_SIZE;
-	default:
-		break;
+	if (json_drain(json) != JSON_END) {
+		event_refuse(parser, EVENT_REJECT_JSON, FIELD_UNKNOWN, -1, json->failure);
+		parser->fault.at = len - (size_t)(json->end - json->at);
+		return json->failure == JSON_BROKEN ? EVENT_REJECT_JSON : EVENT_REJECT_SIZE;
 	}
 	if (reject)
 		return reject;
 	if (parser->missing)
 		return EVENT_REJECT_MISSING;
 	if (parser->too_large)
-		return EVENT_REJECT_AMOUNT;
+		return event_refuse(parser, EVENT_REJECT_AMOUNT, FIELD_UNKNOWN, -1, JSON_END);
 	*ret_event = &parser->event;
 	return EVENT_OK;
+}
+
+const struct event_fault *event_fault(const struct event_parser *parser)
+{
+	return &parser->fault;
 }

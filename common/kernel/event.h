@@ -3,7 +3,7 @@
 #ifndef COMMON_KERNEL_EVENT_H
 #define COMMON_KERNEL_EVENT_H
 
-#include "common/kernel/text.h"
+#include "common/kernel/json.h"
 
 enum {
 	EVENT_RECORD_MAX_BYTES = 2 << 20,
@@ -70,5 +70,19 @@ void event_parser_free(struct event_parser *parser);
  * next call. value may be NULL when len is 0 (a record without a value). */
 MUST_USE enum event_reject event_parse(
 	struct event_parser *parser, const void *value, size_t len, const struct event **ret_event);
+
+/* Where an event is at fault, for messages to people. */
+struct event_fault {
+	const char *field; /* the field's name, NULL: none in particular */
+	int64_t line; /* in which element of `lines`; -1: in none */
+	enum json_token
+		token; /* what stands there; JSON_KEY: the field a second time; JSON_END: nothing, no line */
+	struct text value; /* of a string or number, as written; in the input */
+	size_t at; /* reason json, and size by nesting: the byte at which the reading ended */
+};
+
+/* Of the last event_parse(), which must have refused and not for more than EVENT_RECORD_MAX_BYTES. Valid as
+ * long as that value. */
+const struct event_fault *event_fault(const struct event_parser *parser);
 
 #endif

@@ -19,6 +19,13 @@ static enum json_token json_fail(struct json *json, enum json_token failure)
 	return failure;
 }
 
+/* Inside a string or a number: `at` is the byte that it broke at. */
+static bool json_broken(struct json *json, const unsigned char *at)
+{
+	json->at = at;
+	return false;
+}
+
 /* --- strings ------------------------------------------------------------------------------------ */
 
 static inline bool json_is_plain(unsigned char c)
@@ -152,7 +159,7 @@ static bool json_string(struct json *json)
 
 		at = json_plain_end(at, json->end);
 		if (at == json->end)
-			return false;
+			return json_broken(json, at);
 		if (*at == '"')
 			break;
 		if (*at == '\\')
@@ -160,7 +167,7 @@ static bool json_string(struct json *json)
 		else if (*at >= 0x80)
 			len = json_utf8(at, json->end);
 		if (!len)
-			return false;
+			return json_broken(json, at);
 		at += len;
 	}
 	json->text = (struct text){ (const char *)start, (size_t)(at - start) };
@@ -238,13 +245,15 @@ static bool json_number(struct json *json)
 		at++;
 	digits = at;
 	at = json_digits(at, end);
-	if (at == digits || (*digits == '0' && at - digits > 1))
-		return false;
+	if (at == digits)
+		return json_broken(json, at);
+	if (*digits == '0' && at - digits > 1)
+		return json_broken(json, digits + 1);
 	if (at < end && *at == '.') {
 		digits = ++at;
 		at = json_digits(at, end);
 		if (at == digits)
-			return false;
+			return json_broken(json, at);
 	}
 	if (at < end && (*at == 'e' || *at == 'E')) {
 		at++;
@@ -253,7 +262,7 @@ static bool json_number(struct json *json)
 		digits = at;
 		at = json_digits(at, end);
 		if (at == digits)
-			return false;
+			return json_broken(json, at);
 	}
 	json->text = (struct text){ (const char *)start, (size_t)(at - start) };
 	json->at = at;

@@ -25,7 +25,7 @@ enum json_token {
 };
 
 struct json {
-	const unsigned char *at, *end;
+	const unsigned char *at, *end; /* after a failure: the byte that does not belong there, or the end */
 	struct text text; /* the last key, string (as written, without its quotes) or number; in the input */
 	bool escaped; /* it has escapes, so that json_unescape() is needed */
 	bool unstorable; /* it holds U+0000 or a lone surrogate */
