@@ -4,6 +4,7 @@
 
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/kernel/event.h"
 
 #define BATCH_PROGRAM "lambda-batch"
 
@@ -19,5 +20,12 @@ void batch_sleep_ms(int64_t ms);
 /* The commands; 0, or -1 with *err. */
 MUST_USE int migrate(const struct config *config, struct err *err);
 MUST_USE int run(const struct config *config, struct err *err);
+MUST_USE int validate(const struct config *config, struct err *err);
+
+enum { VALIDATE_TEXT_MAX = 256 };
+/* Why the parser's last event_parse(), of this value, refused: a sentence for who wrote the producer, one
+ * line, terminated. */
+void validate_explain(const struct event_parser *parser, enum event_reject reject, const void *value,
+	size_t len, char text[VALIDATE_TEXT_MAX]);
 
 #endif

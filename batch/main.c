@@ -3,27 +3,36 @@
 
 #include "common/log.h"
 
-static const char main_usage[] = "[SETTING]... COMMAND\n\n"
-				 "  run       computes everything anew from the whole log, and publishes it\n"
-				 "  migrate   brings the database's schema up to date";
+static const char main_usage[] =
+	"[SETTING]... COMMAND\n\n"
+	"  run                 computes everything anew from the whole log, and publishes it\n"
+	"  migrate             brings the database's schema up to date\n"
+	"  validate [FILE|-]   checks events, one per line, and says what is wrong with the bad ones; no "
+	"server";
 
 static const struct {
 	const char *name;
 	int (*command)(const struct config *config, struct err *err);
+	int n_args_max; /* behind the name */
 } main_commands[] = {
-	{ "run", run },
-	{ "migrate", migrate },
+	{ "run", run, 0 },
+	{ "migrate", migrate, 0 },
+	{ "validate", validate, 1 },
 };
 
 static int main_command(const struct config *config, struct err *err)
 {
-	if (config->n_args != 1)
-		return err_set(err, ERR_USAGE, "one command is needed; hint: 'run' or 'migrate', see --help");
-	for (size_t i = 0; i < ARRAY_SIZE(main_commands); i++)
-		if (!strcmp(config->args[0], main_commands[i].name))
-			return main_commands[i].command(config, err);
-	return err_set(err, ERR_USAGE, "there is no command '%s'; hint: 'run' or 'migrate', see --help",
-		config->args[0]);
+	if (!config->n_args)
+		return err_set(err, ERR_USAGE, "a command is needed; hint: --help lists them");
+	for (size_t i = 0; i < ARRAY_SIZE(main_commands); i++) {
+		if (strcmp(config->args[0], main_commands[i].name) != 0)
+			continue;
+		if (config->n_args - 1 > main_commands[i].n_args_max)
+			return err_set(err, ERR_USAGE, "'%s' is too much behind '%s'; hint: see --help",
+				config->args[1 + main_commands[i].n_args_max], config->args[0]);
+		return main_commands[i].command(config, err);
+	}
+	return err_set(err, ERR_USAGE, "there is no command '%s'; hint: --help lists them", config->args[0]);
 }
 
 int main(int argc, char **argv)

@@ -344,7 +344,7 @@ static int config_arguments(struct config *config, const char *program_name, con
 				KERNEL_VERSION);
 			return 1;
 		}
-		if (argv[i][0] != '-')
+		if (argv[i][0] != '-' || !argv[i][1]) /* "-" is a file */
 			config->args[config->n_args++] = argv[i];
 		else if (config_flag(config, argv, &i, err))
 			return -1;
