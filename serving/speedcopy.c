@@ -332,9 +332,10 @@ static bool started_again(const struct speedcopy *copy, const struct redis_state
 	if (state->born != copy->born)
 		return true;
 	for (size_t g = 0; g < copy->view.n_gens; g++) {
-		const struct generation *now = redis_state_run(state, copy->view.gens[g].range.run);
+		const struct generation *was = &copy->view.gens[g].range;
+		const struct generation *now = redis_state_run(state, was->run);
 
-		if (now && now->next < copy->gens[g].since)
+		if (now && (now->start != was->start || now->next < copy->gens[g].since))
 			return true;
 	}
 	return false;

@@ -205,6 +205,29 @@ static void test_older(void **state)
 	speedcopy_release(&copy);
 }
 
+/* Redis came back from before the run's seal, and the run sealed again, elsewhere: what stands between the
+ * two cuts would not be sent. */
+static void test_sealed_elsewhere(void **state)
+{
+	struct speedcopy copy;
+	struct reply reply;
+
+	(void)state;
+	speedcopy_init(&copy, &calendar);
+	reply_init(&reply, 1);
+	reply_generation(&reply, 3, 10, 20, true, 20);
+	reply_chunk(&reply, 'c', 0, FIELDS("counted", "0"));
+	assert_int_equal(take(&copy, &reply), 0);
+	assert_true(copy.exact);
+	reply_init(&reply, 1);
+	reply_generation(&reply, 3, 8, 25, true, 25);
+	reply_chunk(&reply, 'c', 0, FIELDS("counted", "0"));
+	assert_int_equal(take(&copy, &reply), 0);
+	assert_false(copy.exact);
+	assert_int_equal(copy.view.n_gens, 0);
+	speedcopy_release(&copy);
+}
+
 static void test_wrong(void **state)
 {
 	static const struct {
@@ -259,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_chunks),
 		cmocka_unit_test(test_born),
 		cmocka_unit_test(test_older),
+		cmocka_unit_test(test_sealed_elsewhere),
 		cmocka_unit_test(test_wrong),
 	};
 
