@@ -153,11 +153,14 @@ int64_t pg_number(const PGresult *result, int row, int column)
 int pg_schema_check(PGconn *conn, struct err *err)
 {
 	SCOPED(pg_result_free) PGresult *result = NULL;
-	int64_t version;
 
 	if (pg_exec(conn, sql_migrations_version, 0, NULL, &result, err))
 		return -1;
-	version = pg_number(result, 0, 0);
+	return pg_schema_fits(pg_number(result, 0, 0), err);
+}
+
+int pg_schema_fits(int64_t version, struct err *err)
+{
 	if (version < n_sql_migrations)
 		return err_set(err, ERR_DATABASE,
 			"the database's schema has version %" PRId64 ", this program needs %d; "

@@ -30,8 +30,10 @@ int pg_error(PGconn *conn, const PGresult *result, struct err *err, const char *
 int64_t pg_number(const PGresult *result, int row, int column);
 
 /* The database's schema is the one that this program was made with; ERR_DATABASE when it is older, ERR_DATA
- * when it is newer, with what to do. speed and serving do not ask: they go on beside a newer schema. */
+ * when it is newer, with what to do. */
 MUST_USE int pg_schema_check(PGconn *conn, struct err *err);
+/* The same, of the answer to sql_migrations_version. */
+MUST_USE int pg_schema_fits(int64_t version, struct err *err);
 
 /* What is published, with what adopt and a resume need. */
 struct pg_cut {

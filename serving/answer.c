@@ -85,7 +85,8 @@ static void answer_ready(struct answer *answer, const struct server *server)
 	struct problem problem;
 
 	if (server->live->snapshot && !server->draining) {
-		answer_text(answer, 200, json_type, status_body("ready", NULL));
+		answer_text(answer, 200, json_type,
+			status_body("ready", batchview_trouble(&server->live->batchview)));
 		return;
 	}
 	if (server->draining)

@@ -40,12 +40,16 @@ static void batchview_settle(struct batchview *batchview, const struct err *err)
 	batch_view_unref(batchview->loading);
 	batchview->loading = NULL;
 	if (err) {
-		if (err->code != ERR_STOPPED && !batchview->complained && !pg_link_is_away(batchview->link))
+		if (err->code == ERR_STOPPED || pg_link_is_away(batchview->link))
+			return;
+		if (strcmp(err->msg, batchview->trouble.msg) != 0)
 			log_warn("the batch view cannot be loaded, retrying: %s", err->msg);
-		batchview->complained = true;
+		batchview->trouble = *err;
 		return;
 	}
-	batchview->complained = false;
+	if (batchview->trouble.code)
+		log_info("the batch view can be loaded again");
+	batchview->trouble = (struct err){ 0 };
 	batchview->last_ok_ms = (int64_t)uv_now(batchview->timer.loop);
 	if (batchview->again) {
 		batchview->again = false;
@@ -276,6 +280,17 @@ int batchview_open(struct batchview *batchview, uv_loop_t *loop, const struct co
 	batchview->timer.data = batchview;
 	uv_timer_start(&batchview->timer, batchview_on_timer, BATCHVIEW_POLL_MS, BATCHVIEW_POLL_MS);
 	return 0;
+}
+
+const char *batchview_trouble(const struct batchview *batchview)
+{
+	const char *refusal = pg_link_refusal(batchview->link);
+
+	if (refusal)
+		return refusal;
+	if (pg_link_is_away(batchview->link))
+		return "postgres cannot be asked; see the log";
+	return batchview->trouble.code ? batchview->trouble.msg : NULL;
 }
 
 void batchview_close(struct batchview *batchview)

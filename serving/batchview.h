@@ -32,7 +32,7 @@ struct batchview {
 	int64_t last_ok_ms; /* loop's clock */
 	enum batchview_step step;
 	bool again; /* told while busy */
-	bool complained;
+	struct err trouble; /* of the last round, when it is not the link's; code ERR_NONE: none */
 	struct pg_link_call call, listen;
 	struct batch_view *loading;
 	int64_t loading_counted; /* events that the run counted; -1: not known */
@@ -43,5 +43,8 @@ MUST_USE int batchview_open(struct batchview *batchview, uv_loop_t *loop, const 
 	void (*on_change)(void *data), void *data, struct err *err);
 /* The struct must live until the loop has closed its handles. */
 void batchview_close(struct batchview *batchview);
+
+/* Why the newest batch view cannot be loaded, for people; NULL: nothing is known to be wrong. */
+const char *batchview_trouble(const struct batchview *batchview);
 
 #endif

@@ -1,17 +1,8 @@
 #include "common/base.h"
 #include "serving/live.h"
 
-#include <time.h>
-
+#include "common/clock.h"
 #include "common/log.h"
-
-int64_t live_wall_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 enum live_speed { LIVE_SPEED_WAIT, LIVE_SPEED_USE, LIVE_SPEED_AWAY };
 
@@ -63,7 +54,7 @@ static void live_refresh(struct live *live)
 	if (!live->memory.shown)
 		return;
 	input.picture = live->memory.shown;
-	input.wall_ms = live_wall_ms();
+	input.wall_ms = clock_wall_ms();
 	input.now_ms = now;
 	input.known = live->memory.known;
 	input.n_known = live->memory.n_known;
@@ -132,11 +123,11 @@ void live_release(struct live *live)
 
 void live_explain(const struct live *live, struct problem *problem)
 {
+	const char *trouble = batchview_trouble(&live->batchview);
+
 	if (!live->batchview.n_views)
 		problem_set(problem, 503, "the batch view has not been loaded yet: %s",
-			live->batchview.complained || pg_link_is_away(live->batchview.link)
-				? "Postgres cannot be asked, or not for this; see the log"
-				: "starting");
+			trouble ? trouble : "starting");
 	else
 		problem_set(problem, 503,
 			"the speed view is being read for the first time; try again in a second");

@@ -35,6 +35,4 @@ void live_release(struct live *live);
 /* Why there is no snapshot: a problem with status 503. */
 void live_explain(const struct live *live, struct problem *problem);
 
-int64_t live_wall_ms(void);
-
 #endif

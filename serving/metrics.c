@@ -1,6 +1,8 @@
 #include "common/base.h"
 #include "serving/metrics.h"
 
+#include "common/clock.h"
+
 static const int metrics_statuses[] = {
 #define X(status) status,
 	METRICS_STATUSES(X)
@@ -121,7 +123,7 @@ struct body *metrics_body(const struct metrics *metrics, const struct live *live
 	put_value(&out, "lambda_serving_ready", "gauge", "1 when there is something to answer with.",
 		live->snapshot != NULL);
 	if (live->snapshot)
-		put_snapshot(&out, live->snapshot, live_wall_ms());
+		put_snapshot(&out, live->snapshot, clock_wall_ms());
 	put_ms(&out, "process_start_time_seconds", "Start of the process, seconds since 1970.",
 		metrics->started_ms);
 	put_head(&out, "lambda_serving_info", "gauge", "Version of the program.");

@@ -3,6 +3,8 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "embedded.h"
+#include "serving/container.h"
 
 enum { PG_LINK_PAUSE_MIN_MS = 100, PG_LINK_PAUSE_MAX_MS = 2000, PG_LINK_TICK_MS = 50 };
 
@@ -10,6 +12,7 @@ enum pg_link_state {
 	PG_LINK_PAUSING, /* until deadline_ms, then the next attempt */
 	PG_LINK_RESOLVING,
 	PG_LINK_CONNECTING,
+	PG_LINK_CHECKING, /* the schema's version */
 	PG_LINK_UP,
 };
 
@@ -28,6 +31,8 @@ struct pg_link {
 	PGconn *conn;
 	PGresult *result; /* of the call under way; owned */
 	struct err lost; /* the connection has failed, which the timer will tell */
+	struct pg_link_call check; /* of the schema's version */
+	struct err refusal; /* code ERR_NONE: the schema was right, or could not be asked for */
 	enum pg_link_state state;
 	bool away, running; /* running: the first call is under way */
 	bool quiet; /* a second connection to the same server does not log */
@@ -117,12 +122,19 @@ static void pg_link_shut(struct pg_link *link)
 	link->lost.code = ERR_NONE;
 }
 
-static void pg_link_fail(struct pg_link *link, const struct err *err)
+static void pg_link_warn(const struct pg_link *link, const struct err *err)
 {
-	if (!link->away && !link->quiet)
+	if (!link->quiet)
 		log_warn("postgres at %s cannot be asked for the %s, retrying: %s", link->where, link->role,
 			err->msg);
+}
+
+static void pg_link_fail(struct pg_link *link, const struct err *err)
+{
+	if (!link->away)
+		pg_link_warn(link, err);
 	link->away = true;
+	link->refusal.code = ERR_NONE;
 	pg_link_shut(link);
 	link->state = PG_LINK_PAUSING;
 	link->deadline_ms = uv_now(link->loop) + link->pause_ms;
@@ -133,14 +145,8 @@ static void pg_link_fail(struct pg_link *link, const struct err *err)
 
 static void pg_link_go_up(struct pg_link *link)
 {
-	struct err err = { 0 };
-
-	PQsetnonblocking(link->conn, 1);
 	link->state = PG_LINK_UP;
-	if (pg_link_watch(link, UV_READABLE, &err)) {
-		pg_link_fail(link, &err);
-		return;
-	}
+	link->refusal.code = ERR_NONE;
 	link->pause_ms = PG_LINK_PAUSE_MIN_MS;
 	if (!link->quiet)
 		log_info("postgres at %s: connected for the %s", link->where, link->role);
@@ -149,13 +155,47 @@ static void pg_link_go_up(struct pg_link *link)
 		link->events.on_up(link->events.data);
 }
 
+/* A database that another release migrated may hold numbers that mean something else. */
+static void pg_link_on_checked(struct pg_link_call *call, const PGresult *result, const struct err *failed)
+{
+	struct pg_link *link = CONTAINER_OF(call, struct pg_link, check);
+	struct err err = { 0 };
+	bool known = link->refusal.code;
+
+	if (link->state != PG_LINK_CHECKING)
+		return; /* the link has failed and knows why */
+	if (failed)
+		err = *failed; /* there is no schema, or none that we may read */
+	else if (!pg_schema_fits(pg_number(result, 0, 0), &err)) {
+		pg_link_go_up(link);
+		return;
+	}
+	if (link->away && !known) /* else pg_link_fail() says it */
+		pg_link_warn(link, &err);
+	pg_link_fail(link, &err);
+	link->refusal = err;
+}
+
+static void pg_link_check(struct pg_link *link)
+{
+	struct err err = { 0 };
+
+	PQsetnonblocking(link->conn, 1);
+	link->state = PG_LINK_CHECKING;
+	link->check = (struct pg_link_call){ .done = pg_link_on_checked, .sql = sql_migrations_version };
+	link->calls = &link->check;
+	link->calls_end = &link->check.next;
+	if (pg_link_next(link, &err))
+		pg_link_fail(link, &err);
+}
+
 static void pg_link_go_on_connecting(struct pg_link *link)
 {
 	struct err err = { 0 };
 	PostgresPollingStatusType status = PQconnectPoll(link->conn);
 
 	if (status == PGRES_POLLING_OK) {
-		pg_link_go_up(link);
+		pg_link_check(link);
 	} else if (status == PGRES_POLLING_FAILED) {
 		pg_error(link->conn, NULL, &err, "cannot connect");
 		pg_link_fail(link, &err);
@@ -342,7 +382,7 @@ static int pg_link_next(struct pg_link *link, struct err *err)
 {
 	struct pg_link_call *call = link->calls;
 
-	if (link->state != PG_LINK_UP || link->running || !call)
+	if (link->state < PG_LINK_CHECKING || link->running || !call)
 		return 0;
 	link->running = true;
 	call->deadline_ms = uv_now(link->loop) + PG_LINK_TIMEOUT_MS;
@@ -463,4 +503,9 @@ int pg_link_send(struct pg_link *link, struct pg_link_call *call, struct err *er
 bool pg_link_is_away(const struct pg_link *link)
 {
 	return link->away;
+}
+
+const char *pg_link_refusal(const struct pg_link *link)
+{
+	return link->refusal.code ? link->refusal.msg : NULL;
 }

@@ -1,11 +1,14 @@
 /* One asynchronous connection to Postgres that keeps itself up: libpq without blocking, on libuv.
  *
- * Happy path: connect, then statements one after the other; notifications in between.
- * What can fail: connecting, or a connection that breaks or does not answer in time: the statement under way
- * and those that wait end with an error, and the connection is opened again after a pause (100 ms, doubling
- * up to 2 s). A statement that Postgres refuses ends with an error of its own. The first failure after a time
- * of health is logged, and the recovery. One thread: the loop's. A host name is resolved by libuv, for
- * libpq would block. */
+ * Happy path: connect, check the schema's version, then statements one after the other; notifications in
+ * between. What can fail:
+ * - connecting, or a connection that breaks or does not answer in time: the statement under way and those
+ *   that wait end with an error, and the connection is opened again after a pause (100 ms, doubling up to 2
+ * s);
+ * - a database with another schema than ours is treated the same;
+ * - a statement that Postgres refuses ends with an error of its own.
+ * The first failure after a time of health is logged, another schema too, and the recovery. One thread: the
+ * loop's. A host name is resolved by libuv, for libpq would block (in a list of hosts it does). */
 #ifndef SERVING_PG_LINK_H
 #define SERVING_PG_LINK_H
 
@@ -46,5 +49,7 @@ void pg_link_close(struct pg_link *link);
 MUST_USE int pg_link_send(struct pg_link *link, struct pg_link_call *call, struct err *err);
 /* An attempt to connect has failed since the connection was last up, or ever. */
 bool pg_link_is_away(const struct pg_link *link);
+/* Why the database is of no use, though its server answers: it has another schema. NULL: not known. */
+const char *pg_link_refusal(const struct pg_link *link);
 
 #endif

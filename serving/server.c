@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "serving/session.h"
@@ -97,7 +98,7 @@ int server_open(struct server *server, uv_loop_t *loop, const struct config *con
 	server->config = config;
 	server->live = live;
 	server->products = products;
-	server->metrics.started_ms = live_wall_ms();
+	server->metrics.started_ms = clock_wall_ms();
 	server->complained_ms = INT64_MIN / 2;
 	server_set_limit(server);
 	if (server_resolve(config->listen, &addresses, err))
@@ -155,7 +156,7 @@ void server_close(struct server *server)
 
 const char *server_date(struct server *server)
 {
-	int64_t now_s = live_wall_ms() / 1000;
+	int64_t now_s = clock_wall_ms() / 1000;
 	time_t now = (time_t)now_s;
 	struct tm tm;
 

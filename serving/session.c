@@ -16,6 +16,7 @@
 enum {
 	SESSION_IDLE_MS = 60000,
 	SESSION_LINGER_MS = 1000,
+	SESSION_APOLOGY_MS = 1000, /* for sending what says that a deadline has passed */
 	SESSION_HEAD_MAX = 1024,
 	SESSION_IN_MAX = HTTP_HEAD_MAX + 16
 };
@@ -124,10 +125,13 @@ static void session_refuse(struct session *session, int status, const char *deta
 	session_respond(session);
 }
 
+static void session_set_deadline(struct session *session, int64_t ms);
+
 static void session_on_deadline(uv_timer_t *timer)
 {
 	struct session *session = timer->data;
 
+	session_set_deadline(session, SESSION_APOLOGY_MS); /* the peer may take nothing any more */
 	if (session->state == SESSION_READING) {
 		session_refuse(session, 408, "the request did not arrive in time");
 	} else if (session->state == SESSION_WAITING) {

@@ -65,7 +65,7 @@ static void speedview_end_round(struct speedview *speedview)
 	}
 	if (speedview->complained)
 		log_info("the speed view can be read again");
-	speedview->complained = false;
+	speedview->complained = speedview->away = false;
 	changed = speedview->changed || !speedview->ever;
 	speedview->changed = false;
 	speedview->ever = true;
@@ -77,9 +77,10 @@ static void speedview_end_round(struct speedview *speedview)
 
 static void speedview_complain(struct speedview *speedview, const struct err *err)
 {
-	speedview->failed = true;
-	if (!speedview->complained && err->code != ERR_STOPPED && !redis_link_is_away(speedview->link))
-		log_warn("the speed view cannot be read, retrying: %s", err->msg);
+	speedview->failed = speedview->away = true;
+	if (speedview->complained || err->code == ERR_STOPPED || redis_link_is_away(speedview->link))
+		return;
+	log_warn("the speed view cannot be read, retrying: %s", err->msg);
 	speedview->complained = true;
 }
 
@@ -154,7 +155,7 @@ static void speedview_start(struct speedview *speedview)
 	struct err err = { 0 };
 
 	if (!redis_link_is_up(speedview->link)) { /* it says itself what is wrong */
-		speedview->complained = speedview->complained || redis_link_is_away(speedview->link);
+		speedview->away = speedview->away || redis_link_is_away(speedview->link);
 		speedview_pause(speedview, SPEEDVIEW_PAUSE_MS);
 		return;
 	}
@@ -238,7 +239,7 @@ bool speedview_is_exact(const struct speedview *speedview)
 
 bool speedview_is_away(const struct speedview *speedview)
 {
-	return speedview->complained;
+	return speedview->away;
 }
 
 const struct speed_partition *speedview_partitions(struct speedview *speedview)

@@ -43,7 +43,9 @@ struct speedview {
 	bool probing, failed, complete; /* of the round under way */
 	bool changed; /* since on_change was called last */
 	bool ever; /* last_ok_ms is set */
-	bool complained, closing;
+	bool away; /* it is known that the speed view cannot be asked */
+	bool complained; /* in the log, about what is not the link's own trouble */
+	bool closing;
 	int64_t last_ok_ms, last_probe_ms; /* loop's clock */
 };
 

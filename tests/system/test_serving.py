@@ -1,0 +1,276 @@
+"""lambda-serving among servers that hang, lie or are of another release, and clients that are many, slow or silent."""
+import contextlib
+import http.client
+import json
+import os
+import resource
+import signal
+import socket
+import statistics
+import subprocess
+import time
+
+import pytest
+
+import harness
+from harness import free_port, order, wait_until
+
+DAY = "/v1/revenue/2026-03-01"
+BACKENDS = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'lambda-serving %'"
+
+
+@pytest.fixture
+def served(world):
+    """One confirmed and one provisional order, served."""
+    world.speed_process = world.speed()
+    world.produce([order("a", "100.00")], partition=0)
+    world.run_batch()
+    world.serving_process = world.serving("--request-timeout", "2s")
+    world.produce([order("b", "7.00")], partition=0)
+    world.assert_exact()
+    return world
+
+
+def net(world):
+    return world.answer(DAY)["revenue"][0]["net"]
+
+
+def metric(world, name):
+    lines = world.get("/metrics")[2].decode().splitlines()
+    return float(next(line.split()[-1] for line in lines if line.startswith(f"lambda_serving_{name} ")))
+
+
+@contextlib.contextmanager
+def stopped(pids):
+    """The processes hang: they keep their connections and do nothing."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def wait_well(world):
+    wait_until(lambda: world.answer(DAY)["degraded"] == [], 30, lambda: world.answer(DAY))
+    world.assert_exact()
+
+
+def test_a_newer_schema_is_refused_at_each_connecting(served):
+    """A later release migrated the database while we ran: what was loaded stays, marked, and it is said in words."""
+    served.sql("INSERT INTO lambda.migrations (version, name) VALUES (999, '999_later')")
+    served.sql(f"SELECT pg_terminate_backend(pid) FROM ({BACKENDS}) AS b")
+    wait_until(lambda: served.answer(DAY)["degraded"] == ["batch_unavailable"], 10, lambda: served.answer(DAY))
+    log = served.serving_process.text()
+    said = [line for line in log.splitlines() if "999" in line]
+    assert len(said) == 1 and " 3;" in said[0] and "hint" in said[0], log
+    assert net(served) == "107.00"
+    status, _, body = served.get("/readyz")
+    assert status == 200 and "999" in json.loads(body)["detail"]
+    assert served.get("/v1/products/top?date=2026-03-01")[0] == 503
+
+    late = served.start("lambda-serving", "--listen", f"127.0.0.1:{free_port()}")  # one that begins now has nothing to answer with
+    wait_until(lambda: "999" in late.text(), 10, late.text)
+    late.stop()
+
+    served.sql("DELETE FROM lambda.migrations WHERE version = 999")
+    wait_well(served)
+    assert json.loads(served.get("/readyz")[2]) == {"status": "ready"}
+
+
+def test_an_older_schema_is_refused(served):
+    served.serving_process.stop()
+    (name,), = served.sql("DELETE FROM lambda.migrations WHERE version = 3 RETURNING name")
+    served.port = free_port()
+    process = served.start("lambda-serving", "--listen", f"127.0.0.1:{served.port}")
+    wait_until(lambda: "lambda-batch migrate" in process.text(), 10, process.text)
+    status, _, body = served.get("/readyz")
+    assert status == 503 and "lambda-batch migrate" in json.loads(body)["detail"]
+    served.sql("INSERT INTO lambda.migrations (version, name) VALUES (3, %s)", name)
+    wait_until(lambda: served.get("/readyz")[0] == 200, 10, process.text)
+    wait_well(served)
+
+
+def test_another_trouble_after_an_outage_is_said(served, stack):
+    """Redis was away, and comes back without the functions: that is another thing to repair."""
+    served.speed_process.kill()
+    stack.stop("redis")
+    try:
+        wait_until(lambda: "cannot be asked" in served.serving_process.text(), 10, served.serving_process.text)
+    finally:
+        stack.start("redis")
+    client = stack.redis()
+    client.execute_command("FUNCTION FLUSH")
+    wait_until(lambda: "the speed view cannot be read" in served.serving_process.text(), 10, served.serving_process.text)
+    served.speed_process = served.speed()
+    wait_well(served)
+    assert "the speed view can be read again" in served.serving_process.text()
+
+
+def test_another_time_zone_is_said(served):
+    for published in (True, False):
+        port = free_port()
+        process = served.start("lambda-serving", "--listen", f"127.0.0.1:{port}", "--time-zone", "Asia/Tokyo")
+        wait_until(lambda: "Europe/London" in process.text(), 10, process.text)
+        said = [line for line in process.text().splitlines() if "Europe/London" in line]
+        assert any("Asia/Tokyo" in line and "hint" in line for line in said), said
+        if published:  # its days are not ours: no answer rather than a wrong one
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection.request("GET", DAY)
+            response = connection.getresponse()
+            assert response.status == 503 and "Europe/London" in json.loads(response.read())["detail"]
+            connection.close()
+        process.stop()
+        served.sql("TRUNCATE lambda.published")
+
+
+def test_a_redis_that_hangs(served, stack):
+    pid = stack.redis().info("server")["process_id"]
+    with stopped([pid]):
+        begin = time.monotonic()
+        assert served.get("/v1/products/top?date=2026-03-01")[0] in (200, 503)
+        assert time.monotonic() - begin < 4  # the request's deadline is 2 s
+        wait_until(lambda: served.answer(DAY)["degraded"] == ["speed_stale"], 10, lambda: served.answer(DAY))
+        begin = time.monotonic()
+        assert net(served) == "107.00" and time.monotonic() - begin < 1
+    wait_well(served)
+
+
+def test_a_postgres_that_hangs(served):
+    with stopped([pid for pid, in served.sql(BACKENDS)]):
+        begin = time.monotonic()
+        assert served.get("/v1/products/top?date=2026-03-01")[0] == 503
+        assert time.monotonic() - begin < 4
+        wait_until(lambda: served.answer(DAY)["degraded"] == ["batch_unavailable"], 10, lambda: served.answer(DAY))
+        served.produce([order("c", "1.00")])
+        wait_until(lambda: net(served) == "108.00", 10, lambda: served.answer(DAY))
+    wait_well(served)
+
+
+def test_servers_that_speak_something_else(served, stack):
+    """Redis' port is Postgres', and the other way round: an address was mixed up."""
+    postgres, redis = stack.env["LAMBDA_POSTGRES"], stack.env["LAMBDA_REDIS"]
+    postgres_port, redis_port = (urlport(uri) for uri in (postgres, redis))
+    port = free_port()
+    process = served.start("lambda-serving", "--listen", f"127.0.0.1:{port}", "--redis", redis.replace(redis_port, postgres_port),
+                           "--postgres", served.postgres.replace(postgres_port, redis_port))
+    wait_until(lambda: "redis at" in process.text() and "postgres at" in process.text(), 15, process.text)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/readyz")
+    assert connection.getresponse().status == 503
+    connection.close()
+    assert len(process.text().splitlines()) < 40  # it does not fill the disk
+    process.stop()
+
+
+def urlport(uri):
+    return str(harness.urllib.parse.urlsplit(uri).port)
+
+
+def test_lost_events_and_a_truncated_history_are_shown(world):
+    speed = world.speed()
+    world.serving()
+    world.produce([order(f"a{i}") for i in range(10)], partition=0)
+    world.assert_exact()
+    speed.stop()
+    world.produce([order(f"b{i}") for i in range(10)], partition=0)
+    below = world.path("delete.json")
+    with open(below, "w", encoding="ascii") as out:
+        json.dump({"version": 1, "partitions": [{"topic": world.topic, "partition": 0, "offset": 15}]}, out)
+    world.stack.run("tool", "delete-records", "--offset-json-file", below)
+    world.speed()
+    wait_until(lambda: "lost_events" in world.answer(DAY)["degraded"], 30, lambda: world.answer(DAY))
+    wait_until(lambda: world.answer(DAY)["revenue"][0]["orders"] == 15, 30, lambda: world.answer(DAY))
+    answer = world.answer(DAY)
+    assert answer["degraded"] == ["lost_events"]
+    assert answer["missing"] == [{"partition": 0, "from": 10, "to": 15}] and "dropped" in answer["caveat"]
+    assert answer["final"] is False
+    assert world.answer("/v1/products/top?date=2026-03-01")["products"][0]["units"] == 15
+
+    world.run_batch("--allow-truncated-history")
+    wait_until(lambda: world.answer(DAY)["degraded"] == ["truncated_history"], 30, lambda: world.answer(DAY))
+    answer = world.answer(DAY)
+    assert answer["revenue"][0]["orders"] == 5 and "oldest" in answer["caveat"] and "missing" not in answer
+
+
+def test_two_processes_share_a_port(served):
+    first, port = served.serving_process, served.port
+    second = served.start("lambda-serving", "--listen", f"127.0.0.1:{port}")
+    wait_until(lambda: "publication 1" in second.text() and "listening" in second.text(), 10, second.text)
+
+    def started():
+        lines = served.get("/metrics")[2].decode().splitlines()
+        return next(line for line in lines if line.startswith("process_start_time_seconds "))
+    seen = set()
+    wait_until(lambda: seen.add(started()) or len(seen) == 2, 10, "both answer")
+    first.stop()
+    wait_well(served)
+    second.stop()
+
+
+def test_a_port_that_another_program_uses(world):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = subprocess.run([f"{harness.PROGRAMS}/lambda-serving", "--listen", f"127.0.0.1:{port}"], env=world.env, timeout=20, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 71 and str(port) in done.stdout and "hint" in done.stdout
+
+
+def test_a_thousand_idle_connections(served):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
+    idle = []
+    try:
+        for _ in range(1000):
+            idle.append(socket.create_connection(("127.0.0.1", served.port), timeout=10))
+        idle[0].sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert idle[0].recv(1000).startswith(b"HTTP/1.1 200")
+        took = []
+        for _ in range(200):
+            begin = time.monotonic()
+            served.answer(DAY)
+            took.append(time.monotonic() - begin)
+        assert statistics.median(took) < 0.05 and max(took) < 1, (statistics.median(took), max(took))
+        assert metric(served, "connections") >= 1000
+        served.produce([order("c", "1.00")])
+        wait_until(lambda: net(served) == "108.00", 10, lambda: served.answer(DAY))
+    finally:
+        for connection in idle:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    wait_until(lambda: metric(served, "connections") < 10, 10, "they are gone")
+    served.serving_process.stop()
+
+
+def test_readers_that_never_read(served):
+    """Each asks for large answers, all different, and takes none: they are cut off, and what they hold is bounded."""
+    readers = []
+    for i in range(10):
+        reader = socket.socket()
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", served.port))
+        request = f"GET /v1/revenue?from=2016-03-{i + 1:02}&to=2026-03-01&step=day&currency=GBP HTTP/1.1\r\nHost: x\r\n\r\n"
+        reader.sendall(request.encode() * 20)
+        readers.append(reader)
+    most = 0
+    for _ in range(50):
+        begin = time.monotonic()
+        assert net(served) == "107.00"
+        assert time.monotonic() - begin < 1
+        most = max(most, metric(served, "answer_bytes"))
+    assert 1 << 20 < most < 160 << 20
+    wait_until(lambda: metric(served, "connections") < 10, 20, lambda: f"{metric(served, 'connections')} connections are left")
+    wait_until(lambda: metric(served, "answer_bytes") < 4 << 20, 5, lambda: f"{metric(served, 'answer_bytes')} bytes are left")
+    for reader in readers:
+        reader.close()
+    wait_well(served)
+
+
+def test_a_reader_that_never_reads_does_not_hold_up_the_end(served):
+    with socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", served.port))
+        reader.sendall(b"GET /v1/revenue?from=2016-03-05&to=2026-03-01&step=day&currency=GBP HTTP/1.1\r\nHost: x\r\n\r\n" * 20)
+        wait_until(lambda: metric(served, "connections") >= 2, 5, "it is connected")
+        served.serving_process.stop(seconds=6)
