@@ -20,3 +20,10 @@ int64_t clock_wall_ms(void)
 {
 	return clock_read_ms(CLOCK_REALTIME);
 }
+
+void clock_sleep_ms(int64_t ms)
+{
+	struct timespec wait = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+	nanosleep(&wait, NULL);
+}

@@ -8,5 +8,7 @@
 int64_t clock_ms(void);
 /* Since 1970, as the machine believes. */
 int64_t clock_wall_ms(void);
+/* A signal ends it early. */
+void clock_sleep_ms(int64_t ms);
 
 #endif

@@ -15,5 +15,7 @@ int main(int argc, char **argv)
 	if (status || speed_open(&speed, &err) || speed_run(&speed, &err))
 		log_error("%s", err.msg);
 	speed_close(&speed);
+	if (err.code == ERR_NONE)
+		log_info("end");
 	return err_exit_status(err.code);
 }

@@ -3,7 +3,6 @@
 
 #include "common/log.h"
 #include "common/mem.h"
-#include "speed/clock.h"
 
 enum { PARTITION_SUMS_MAX = 16384 };
 

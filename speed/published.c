@@ -1,14 +1,15 @@
 /* See published.h. Failure modes:
- * - Postgres refuses, is away, has no schema: the error is kept for whoever asks; connected anew with backoff
- * up to 5 s;
+ * - Postgres refuses, is away, has no schema or one of another version: the error is kept for whoever asks;
+ * connected anew with backoff up to 5 s. (A schema that is migrated while we are connected goes unnoticed:
+ * what is asked here is still there.)
  * - Postgres hangs in a query: statement_timeout ends it there; where not even that arrives, the thread hangs
  * alone;
  * - the process ends meanwhile: the thread is left. */
 #include "common/base.h"
 #include "speed/published.h"
 
+#include "common/clock.h"
 #include "common/mem.h"
-#include "speed/clock.h"
 
 #include <pthread.h>
 
@@ -56,9 +57,10 @@ static int published_connect(const struct config *config, PGconn **conn, struct 
 {
 	if (*conn)
 		return 0;
-	if (pg_open(config->postgres, "lambda-speed", PUBLISHED_TIMEOUT_MS, conn, err))
+	if (pg_open(config->postgres, "lambda-speed", PUBLISHED_TIMEOUT_MS, conn, err) ||
+		pg_exec(*conn, "SET statement_timeout = '3s'", 0, NULL, NULL, err))
 		return -1;
-	return pg_exec(*conn, "SET statement_timeout = '3s'", 0, NULL, NULL, err);
+	return pg_schema_check(*conn, err);
 }
 
 static struct timespec published_after(int64_t ms)

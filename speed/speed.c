@@ -39,16 +39,12 @@ static void speed_signals(void)
 int speed_open(struct speed *speed, struct err *err)
 {
 	char host[64] = "";
-	struct redis_uri uri;
 
 	speed->queue_fd = -1;
 	speed_signals();
-	config_log(&speed->config);
 	if (speed->config.n_args)
 		return err_set(err, ERR_USAGE, "unexpected argument '%s'", speed->config.args[0]);
-	if (redis_uri_parse(speed->config.redis, &uri, err))
-		return -1;
-	redis_uri_release(&uri);
+	config_log(&speed->config);
 	gethostname(host, sizeof(host) - 1);
 	snprintf(speed->worker, sizeof(speed->worker), "%s-%d", host, (int)getpid());
 	fold_version(&speed->config.rules, speed->fold);
@@ -182,5 +178,4 @@ void speed_close(struct speed *speed)
 	event_parser_free(speed->parser);
 	if (published_stop(speed->published))
 		config_release(&speed->config);
-	log_info("end");
 }

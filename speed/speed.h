@@ -14,7 +14,7 @@
 #ifndef SPEED_SPEED_H
 #define SPEED_SPEED_H
 
-#include "speed/clock.h"
+#include "speed/complaint.h"
 #include "speed/dead_letter.h"
 #include "speed/partition.h"
 #include "speed/published.h"

@@ -1,8 +1,8 @@
 #include "common/base.h"
 #include "speed/store.h"
 
+#include "common/clock.h"
 #include "common/mem.h"
-#include "speed/clock.h"
 
 #include <poll.h>
 
