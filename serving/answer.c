@@ -98,13 +98,12 @@ static void answer_ready(struct answer *answer, const struct server *server)
 
 /* False: the answer comes later. */
 static bool answer_get(struct answer *answer, struct server *server, const struct http_request *request,
-	struct products_waiter *waiter)
+	struct waiter *waiter)
 {
 	struct live *live = server->live;
 	struct question *question = &waiter->question;
 	struct problem problem;
 	struct body *body = NULL;
-	bool waits = false;
 	int wrong = question_parse(request->path, request->query, question, &problem);
 
 	answer->route = question->route;
@@ -116,18 +115,16 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 	case QUESTION_DAY:
 	case QUESTION_RANGE:
 	case QUESTION_PRODUCTS:
-		if (!live->snapshot)
-			live_explain(live, &problem);
-		else if (question->route != QUESTION_DAY && body_bytes_alive() > SERVER_BODIES_MAX_BYTES)
-			problem_set(&problem, 503,
-				"too many large answers are being sent; try again in a second");
-		else if (question->route == QUESTION_PRODUCTS)
-			body = products_ask(server->products, waiter, &waits, &problem);
-		else
+		if (live->snapshot && question->route != QUESTION_DAY) {
+			costly_ask(&server->costly, waiter);
+			return false;
+		}
+		if (live->snapshot)
 			body = snapshot_answer(live->snapshot, question, &problem);
-		if (!waits)
-			answer_take(answer, request, body, &problem);
-		return !waits;
+		else
+			live_explain(live, &problem);
+		answer_take(answer, request, body, &problem);
+		return true;
 	case QUESTION_INDEX:
 		answer_take(answer, request, index_body(), &problem);
 		return true;
@@ -150,7 +147,7 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 }
 
 bool answer_make(struct answer *answer, struct server *server, const struct http_request *request,
-	struct products_waiter *waiter)
+	struct waiter *waiter)
 {
 	struct question question;
 	struct problem problem;

@@ -16,7 +16,7 @@ struct answer {
 
 /* True: *answer is set. False: waiter->done will be called, then answer_take(). */
 MUST_USE bool answer_make(struct answer *answer, struct server *server, const struct http_request *request,
-	struct products_waiter *waiter);
+	struct waiter *waiter);
 /* Takes the reference to body, or the problem where it is NULL. */
 void answer_take(struct answer *answer, const struct http_request *request, struct body *body,
 	const struct problem *problem);

@@ -5,8 +5,9 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "embedded.h"
-#include "serving/product_table.h"
 #include "serving/container.h"
+#include "serving/product_read.h"
+#include "serving/product_table.h"
 
 enum { PRODUCTS_ANSWERS = 8 };
 
@@ -30,11 +31,12 @@ struct product_load {
 	int64_t fresh_ms; /* how long no newer one is wanted */
 	struct product_table table;
 	struct pg_link_call call;
-	struct redis_link_call read;
+	struct redis_link_call call_read;
+	struct product_read read;
 	int next_partition; /* whose chunks are asked for */
 	char run_text[24], day_text[16];
 	char *names; /* owned; a Postgres array */
-	struct products_waiter *waiters;
+	struct waiter *waiters;
 	struct snapshot_answer answers[PRODUCTS_ANSWERS];
 };
 
@@ -88,7 +90,7 @@ static struct body *product_load_answer(
 
 static void product_load_finish(struct product_load *load)
 {
-	struct products_waiter *waiter = load->waiters;
+	struct waiter *waiter = load->waiters;
 
 	load->waiters = NULL;
 	load->state = PRODUCT_LOAD_READY;
@@ -109,7 +111,7 @@ static void product_load_finish(struct product_load *load)
 		}
 	}
 	while (waiter) {
-		struct products_waiter *next = waiter->next;
+		struct waiter *next = waiter->next;
 		struct problem problem;
 		struct body *body = product_load_answer(load, &waiter->question, &problem);
 
@@ -228,18 +230,17 @@ static int product_load_take(
 {
 	const struct picture *picture = load->snapshot->picture;
 	struct redis_view view;
+	bool other;
 	int result = 0;
 
-	if (redis_read_reply(reply, &view, err))
+	if (product_read_reply(&load->read, reply, picture->batch->run, &view, &other, err))
 		return -1;
-	if (!view.state.present || view.state.broken ||
+	if (other || !view.state.present || view.state.broken ||
 		redis_state_open(&view.state)->next < picture->parts[partition].coverage ||
 		handover_join(view.state.generations, view.state.n_generations, picture->batch->run,
 			picture->parts[partition].cut) < 0)
 		load->apart = true;
 	for (size_t g = 0; g < view.n_generations && !result && !load->apart; g++) {
-		if (view.generations[g].run < picture->batch->run)
-			continue;
 		for (size_t c = 0; c < view.generations[g].n_chunks && !result; c++)
 			result = product_table_add_chunk(&load->table, &view.generations[g].chunks[c], err);
 	}
@@ -253,9 +254,9 @@ static void product_load_ask_speed(struct product_load *load)
 {
 	const struct config *config = load->products->live->config;
 	const struct picture *picture = load->snapshot->picture;
-	SCOPED(redis_command_release) struct redis_command command = { 0 };
-	struct redis_since since = { picture->batch->run, 0 };
-	char base[REDIS_BASE_MAX], kind[16];
+	struct speedview *speedview = &load->products->live->speedview;
+	SCOPED(redis_link_transaction_release) struct redis_link_transaction transaction = { 0 };
+	char base[REDIS_BASE_MAX];
 	struct err err = { 0 };
 
 	while (load->next_partition < picture->n_parts &&
@@ -264,10 +265,10 @@ static void product_load_ask_speed(struct product_load *load)
 	if (load->next_partition == picture->n_parts || load->speed_away || load->apart || !picture->speed)
 		return;
 	redis_base(base, config->name, config->topic, load->next_partition);
-	snprintf(kind, sizeof(kind), "p:%" PRId32, load->day);
-	redis_read_command(&command, base, kind, 1000, &since, 1);
-	load->read.done = product_load_on_chunks;
-	if (redis_link_send(load->products->live->speedview.link, &command, &load->read, &err))
+	product_read_ask(&load->read, base, &speedview->copies[load->next_partition].view,
+		picture->batch->run, load->day, &transaction);
+	load->call_read.done = product_load_on_chunks;
+	if (redis_link_send_all(speedview->link, &transaction, &load->call_read, &err))
 		load->speed_away = true;
 	else
 		load->n_open++;
@@ -276,7 +277,7 @@ static void product_load_ask_speed(struct product_load *load)
 static void product_load_on_chunks(
 	struct redis_link_call *call, const redisReply *reply, const struct err *failed)
 {
-	struct product_load *load = CONTAINER_OF(call, struct product_load, read);
+	struct product_load *load = CONTAINER_OF(call, struct product_load, call_read);
 	struct err err = { 0 };
 
 	if (failed) {
@@ -390,7 +391,7 @@ static struct product_load *products_load(struct products *products, int32_t day
 }
 
 struct body *products_ask(
-	struct products *products, struct products_waiter *waiter, bool *ret_waits, struct problem *problem)
+	struct products *products, struct waiter *waiter, bool *ret_waits, struct problem *problem)
 {
 	struct question *question = &waiter->question;
 	struct product_load *ready, *load;

@@ -13,6 +13,7 @@
 #define SERVING_PRODUCTS_H
 
 #include "serving/live.h"
+#include "serving/waiter.h"
 
 enum {
 	PRODUCTS_KEPT = 16,
@@ -21,14 +22,6 @@ enum {
 	PRODUCTS_SHARE = 10,
 	PRODUCTS_TRIES = 3,
 	PRODUCTS_RETRY_MS = 60
-};
-
-/* Embedded in the caller's object, which lives until `done` was called: exactly once, later than
- * products_ask(). body: the waiter's reference, or NULL with a problem. */
-struct products_waiter {
-	void (*done)(struct products_waiter *waiter, struct body *body, const struct problem *problem);
-	struct question question;
-	struct products_waiter *next;
 };
 
 struct product_load;
@@ -47,6 +40,6 @@ void products_close(struct products *products);
 /* Returns a body (the caller's reference) when one is at hand; NULL and *ret_waits true when waiter->done
  * will be called; NULL and false with a problem. waiter->question: route PRODUCTS. */
 struct body *products_ask(
-	struct products *products, struct products_waiter *waiter, bool *ret_waits, struct problem *problem);
+	struct products *products, struct waiter *waiter, bool *ret_waits, struct problem *problem);
 
 #endif

@@ -234,10 +234,15 @@ static int redis_link_deliver(struct redis_link *link, struct err *err)
 			freeReplyObject(reply);
 			return err_set(err, ERR_REDIS, "it answered what nobody asked");
 		}
+		redis_link_be_healthy(link);
+		if (call->n_before) {
+			call->n_before--;
+			freeReplyObject(reply);
+			continue;
+		}
 		link->calls = call->next;
 		if (!link->calls)
 			link->calls_end = &link->calls;
-		redis_link_be_healthy(link);
 		call->done(call, reply, NULL);
 		freeReplyObject(reply);
 	}
@@ -325,11 +330,9 @@ static void redis_link_on_written(uv_write_t *req, int status)
 	free(write);
 }
 
-static int redis_link_write(
-	struct redis_link *link, struct redis_command *command, struct redis_link_call *call, struct err *err)
+static int redis_link_write(struct redis_link *link, const char *bytes, size_t len,
+	struct redis_link_call *call, unsigned n_before, struct err *err)
 {
-	size_t len;
-	const char *bytes = redis_command_done(command, &len);
 	struct redis_link_write *write = xmalloc(sizeof(*write) + len);
 	uv_buf_t buf = uv_buf_init(write->bytes, (unsigned)len);
 	int status;
@@ -343,10 +346,20 @@ static int redis_link_write(
 	}
 	link->refs++;
 	call->next = NULL;
+	call->n_before = n_before;
 	call->deadline_ms = uv_now(link->loop) + REDIS_LINK_TIMEOUT_MS;
 	*link->calls_end = call;
 	link->calls_end = &call->next;
 	return 0;
+}
+
+static int redis_link_write_command(
+	struct redis_link *link, struct redis_command *command, struct redis_link_call *call, struct err *err)
+{
+	size_t len;
+	const char *bytes = redis_command_done(command, &len);
+
+	return redis_link_write(link, bytes, len, call, 0, err);
 }
 
 static void redis_link_on_greeted(
@@ -373,7 +386,7 @@ static void redis_link_greet(struct redis_link *link)
 
 	if (redis_hello_command(&command, &link->uri, link->n_greeted)) {
 		link->greeting.done = redis_link_on_greeted;
-		if (redis_link_write(link, &command, &link->greeting, &err))
+		if (redis_link_write_command(link, &command, &link->greeting, &err))
 			redis_link_fail(link, &err);
 		return;
 	}
@@ -426,7 +439,42 @@ int redis_link_send(
 {
 	if (link->state != REDIS_LINK_UP)
 		return err_set(err, ERR_REDIS, "redis is not connected");
-	return redis_link_write(link, command, call, err);
+	return redis_link_write_command(link, command, call, err);
+}
+
+static void redis_link_append(struct redis_link_transaction *transaction, const char *bytes, size_t len)
+{
+	transaction->bytes = xrealloc(transaction->bytes, transaction->len + len);
+	memcpy(transaction->bytes + transaction->len, bytes, len);
+	transaction->len += len;
+}
+
+void redis_link_add(struct redis_link_transaction *transaction, struct redis_command *command)
+{
+	static const char multi[] = "*1\r\n$5\r\nMULTI\r\n";
+	size_t len;
+	const char *bytes = redis_command_done(command, &len);
+
+	if (!transaction->n++)
+		redis_link_append(transaction, multi, sizeof(multi) - 1);
+	redis_link_append(transaction, bytes, len);
+}
+
+void redis_link_transaction_release(struct redis_link_transaction *transaction)
+{
+	free(transaction->bytes);
+	*transaction = (struct redis_link_transaction){ 0 };
+}
+
+int redis_link_send_all(struct redis_link *link, struct redis_link_transaction *transaction,
+	struct redis_link_call *call, struct err *err)
+{
+	static const char exec[] = "*1\r\n$4\r\nEXEC\r\n";
+
+	if (link->state != REDIS_LINK_UP)
+		return err_set(err, ERR_REDIS, "redis is not connected");
+	redis_link_append(transaction, exec, sizeof(exec) - 1);
+	return redis_link_write(link, transaction->bytes, transaction->len, call, transaction->n + 1, err);
 }
 
 bool redis_link_is_up(const struct redis_link *link)

@@ -21,8 +21,19 @@ enum { REDIS_LINK_TIMEOUT_MS = 2000 };
 struct redis_link_call {
 	void (*done)(struct redis_link_call *call, const redisReply *reply, const struct err *err);
 	struct redis_link_call *next;
+	unsigned n_before; /* replies that come before the one that matters */
 	uint64_t deadline_ms;
 };
+
+/* Commands that Redis runs with nobody's in between (MULTI ... EXEC). Zeroed at start. */
+struct redis_link_transaction {
+	char *bytes; /* owned */
+	size_t len;
+	unsigned n;
+};
+
+void redis_link_add(struct redis_link_transaction *transaction, struct redis_command *command);
+void redis_link_transaction_release(struct redis_link_transaction *transaction);
 
 struct redis_link;
 
@@ -34,6 +45,9 @@ void redis_link_close(struct redis_link *link);
 
 /* -1: not connected, nothing will be called. */
 MUST_USE int redis_link_send(struct redis_link *link, struct redis_command *command,
+	struct redis_link_call *call, struct err *err);
+/* The same; the reply is that of EXEC: an error if Redis refused one of the commands. */
+MUST_USE int redis_link_send_all(struct redis_link *link, struct redis_link_transaction *transaction,
 	struct redis_link_call *call, struct err *err);
 bool redis_link_is_up(const struct redis_link *link);
 /* An attempt to connect has failed since the connection was last up, or ever. */

@@ -97,7 +97,7 @@ int server_open(struct server *server, uv_loop_t *loop, const struct config *con
 	server->loop = loop;
 	server->config = config;
 	server->live = live;
-	server->products = products;
+	costly_open(&server->costly, loop, live, products);
 	server->metrics.started_ms = clock_wall_ms();
 	server->complained_ms = INT64_MIN / 2;
 	server_set_limit(server);
@@ -150,6 +150,7 @@ bool server_is_drained(const struct server *server)
 
 void server_close(struct server *server)
 {
+	costly_close(&server->costly);
 	if (server->draining)
 		uv_close((uv_handle_t *)&server->drain, NULL);
 }

@@ -9,15 +9,10 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "serving/costly.h"
 #include "serving/metrics.h"
-#include "serving/products.h"
 
-enum {
-	SERVER_DRAIN_MS = 4500,
-	SERVER_BACKLOG = 1024,
-	SERVER_BODIES_MAX_BYTES = 128 << 20,
-	SERVER_OTHER_FILES = 32
-};
+enum { SERVER_DRAIN_MS = 4500, SERVER_BACKLOG = 1024, SERVER_OTHER_FILES = 32 };
 
 struct session;
 TAILQ_HEAD(session_list, session);
@@ -26,7 +21,7 @@ struct server {
 	uv_loop_t *loop;
 	const struct config *config; /* borrowed */
 	struct live *live; /* borrowed */
-	struct products *products; /* borrowed */
+	struct costly costly;
 	struct metrics metrics;
 	size_t connections_max; /* as set, or as many as the system lets us open */
 	uv_tcp_t listener;

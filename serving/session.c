@@ -54,7 +54,7 @@ struct session {
 	struct answer answer; /* of the request under way */
 	struct http_parser parser;
 	struct http_request request;
-	struct products_waiter waiter;
+	struct waiter waiter;
 	uint64_t asked_ns;
 	size_t in_len, consumed; /* bytes received; those of the request under way */
 	char head[SESSION_HEAD_MAX];
@@ -98,6 +98,7 @@ void session_close(struct session *session)
 	if (session->state == SESSION_CLOSED)
 		return;
 	session_move(session, SESSION_CLOSED);
+	session->waiter.gone = true;
 	session->server->metrics.connections--;
 	uv_close((uv_handle_t *)&session->tcp, session_on_handle_closed);
 	uv_close((uv_handle_t *)&session->deadline, session_on_handle_closed);
@@ -136,6 +137,7 @@ static void session_on_deadline(uv_timer_t *timer)
 		session_refuse(session, 408, "the request did not arrive in time");
 	} else if (session->state == SESSION_WAITING) {
 		session->last = true; /* the waiter is not ours again until it was called */
+		session->waiter.gone = true;
 		answer_refuse(&session->answer, 503, "the answer was not ready in time");
 		session_respond(session);
 	} else {
@@ -268,8 +270,7 @@ static void session_respond(struct session *session)
 		session->refs++;
 }
 
-static void session_on_products(
-	struct products_waiter *waiter, struct body *body, const struct problem *problem)
+static void session_on_products(struct waiter *waiter, struct body *body, const struct problem *problem)
 {
 	struct session *session = CONTAINER_OF(waiter, struct session, waiter);
 

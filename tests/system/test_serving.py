@@ -246,20 +246,20 @@ def test_a_thousand_idle_connections(served):
 def test_readers_that_never_read(served):
     """Each asks for large answers, all different, and takes none: they are cut off, and what they hold is bounded."""
     readers = []
-    for i in range(10):
+    for i in range(100):
         reader = socket.socket()
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         reader.connect(("127.0.0.1", served.port))
-        request = f"GET /v1/revenue?from=2016-03-{i + 1:02}&to=2026-03-01&step=day&currency=GBP HTTP/1.1\r\nHost: x\r\n\r\n"
+        request = f"GET /v1/revenue?from=2016-03-{i % 28 + 1:02}&to=2026-03-{i // 28 + 1:02}&step=day&currency=GBP HTTP/1.1\r\nHost: x\r\n\r\n"
         reader.sendall(request.encode() * 20)
         readers.append(reader)
     most = 0
     for _ in range(50):
         begin = time.monotonic()
         assert net(served) == "107.00"
-        assert time.monotonic() - begin < 1
+        assert time.monotonic() - begin < 0.5  # not behind a thousand large ones
         most = max(most, metric(served, "answer_bytes"))
-    assert 1 << 20 < most < 160 << 20
+    assert 10 << 20 < most < 160 << 20
     wait_until(lambda: metric(served, "connections") < 10, 20, lambda: f"{metric(served, 'connections')} connections are left")
     wait_until(lambda: metric(served, "answer_bytes") < 4 << 20, 5, lambda: f"{metric(served, 'answer_bytes')} bytes are left")
     for reader in readers:

@@ -1,0 +1,76 @@
+#include "common/base.h"
+#include "serving/costly.h"
+
+static struct waiter *costly_take(struct costly *costly)
+{
+	struct waiter *waiter = costly->first;
+
+	costly->first = waiter->next;
+	if (!costly->first)
+		costly->end = &costly->first;
+	return waiter;
+}
+
+static void costly_answer(struct costly *costly, struct waiter *waiter)
+{
+	struct body *body = NULL;
+	struct problem problem;
+	bool waits = false;
+
+	if (waiter->gone)
+		problem_set(&problem, 503, "nobody waits for this any more");
+	else if (body_bytes_alive() > COSTLY_BODIES_MAX_BYTES)
+		problem_set(&problem, 503, "too many large answers are being sent; try again in a second");
+	else if (waiter->question.route == QUESTION_PRODUCTS)
+		body = products_ask(costly->products, waiter, &waits, &problem);
+	else
+		body = snapshot_answer(costly->live->snapshot, &waiter->question, &problem);
+	if (!waits)
+		waiter->done(waiter, body, &problem);
+}
+
+static void costly_on_idle(uv_idle_t *idle)
+{
+	struct costly *costly = idle->data;
+	uint64_t end = uv_hrtime() + COSTLY_TURN_NS;
+
+	do
+		costly_answer(costly, costly_take(costly));
+	while (costly->first && uv_hrtime() < end);
+	if (!costly->first)
+		uv_idle_stop(idle);
+}
+
+void costly_ask(struct costly *costly, struct waiter *waiter)
+{
+	waiter->next = NULL;
+	*costly->end = waiter;
+	costly->end = &waiter->next;
+	uv_idle_start(&costly->idle, costly_on_idle);
+}
+
+void costly_open(struct costly *costly, uv_loop_t *loop, struct live *live, struct products *products)
+{
+	costly->live = live;
+	costly->products = products;
+	costly->end = &costly->first;
+	uv_idle_init(loop, &costly->idle);
+	costly->idle.data = costly;
+	costly->opened = true;
+}
+
+void costly_close(struct costly *costly)
+{
+	struct problem problem;
+
+	if (!costly->opened)
+		return;
+	problem_set(&problem, 503, "stopping");
+	while (costly->first) {
+		struct waiter *waiter = costly_take(costly);
+
+		waiter->done(waiter, NULL, &problem);
+	}
+	uv_close((uv_handle_t *)&costly->idle, NULL);
+	costly->opened = false;
+}
