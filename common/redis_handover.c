@@ -84,7 +84,7 @@ static int redis_parse_generations(const char *text, struct redis_state *state)
 
 		if (sscanf(at, "%" SCNd64 ",%" SCNd64 ",%" SCNd64 "%n", &g.run, &g.start, &g.next, &len) !=
 				3 ||
-			len < 0)
+			len < 0 || g.run < 0 || g.start < 0 || g.next < g.start)
 			return -1;
 		at += len;
 		if (*at && *at++ != ' ')
@@ -460,7 +460,7 @@ int redis_chunk_field(const struct redis_chunk *chunk, size_t i, struct text *re
 {
 	const redisReply *field = chunk->fields[2 * i], *value = chunk->fields[2 * i + 1];
 
-	if (!redis_is_text(field) || redis_int(value, ret_value))
+	if (!redis_is_text(field) || redis_int(value, ret_value) || *ret_value == INT64_MIN)
 		return -1;
 	*ret_field = (struct text){ field->str, field->len };
 	return 0;
@@ -483,6 +483,18 @@ int redis_revenue_field(struct text field, int *ret_minute, int *ret_currency, c
 	return 0;
 }
 
+/* Adds to a number of events. Beyond any real one it is refused, so that numbers of events may be added up
+ * unchecked. */
+static int redis_count_add(int64_t *count, int64_t value)
+{
+	int64_t sum;
+
+	if (money_add(*count, value, &sum) || sum < 0 || sum > REDIS_COUNT_MAX)
+		return -1;
+	*count = sum;
+	return 0;
+}
+
 int redis_revenue_add(struct revenue *sum, char what, int64_t value)
 {
 	int64_t *member = what == 'g'   ? &sum->gross_e4
@@ -490,8 +502,14 @@ int redis_revenue_add(struct revenue *sum, char what, int64_t value)
 			  : what == 'o' ? &sum->orders
 			  : what == 'c' ? &sum->refund_count
 					: &sum->units;
+	int64_t added;
 
-	return money_add(*member, value, member);
+	if (what == 'o' || what == 'c')
+		return redis_count_add(member, value);
+	if (money_add(*member, value, &added) || added < (what == 'u' ? -INT64_MAX : 0))
+		return -1;
+	*member = added;
+	return 0;
 }
 
 int redis_product_field(struct text field, char *ret_what, int *ret_currency, struct text *ret_sku)
@@ -531,7 +549,7 @@ int redis_counter_add(struct counters *counters, struct text field, int64_t valu
 			if (redis_text_is(code, event_reject_code(reason)))
 				member = &counters->rejected[reason];
 	}
-	return member ? money_add(*member, value, member) : -1;
+	return member ? redis_count_add(member, value) : -1;
 }
 
 /* --- blocking calls ---------------------------------------------------------------------------- */

@@ -341,6 +341,9 @@ static void test_wrong_replies(void **state)
 		"[[ok]]",
 		"[ok same gens]",
 		"[ok same gens 1,2]",
+		"[ok same gens 1,3,2]",
+		"[ok same gens 1,-1,2]",
+		"[ok same gens -1,0,2]",
 		"[ok same gens 1,2,3+x]",
 		"[ok same seen x gens 0,0,0]",
 		"[ok same gens 0,0,0 tail 5]",
@@ -400,12 +403,20 @@ static void test_fields(void **state)
 	assert_int_equal(redis_revenue_add(&revenue, 'g', 1), -1);
 	assert_int_equal(redis_revenue_add(&revenue, 'u', -3), 0);
 	assert_int_equal(revenue.units, -3);
+	assert_int_equal(redis_revenue_add(&revenue, 'u', INT64_MIN + 3), -1);
+	assert_int_equal(redis_revenue_add(&revenue, 'r', -1), -1);
+	assert_int_equal(redis_revenue_add(&revenue, 'o', -1), -1);
+	assert_int_equal(redis_revenue_add(&revenue, 'o', REDIS_COUNT_MAX), 0);
+	assert_int_equal(redis_revenue_add(&revenue, 'o', 1), -1);
+	assert_int_equal(revenue.orders, REDIS_COUNT_MAX);
 	assert_int_equal(redis_product_field(UNIT_TEXT("nGBP85123a"), &what, &currency, &sku), 0);
 	assert_int_equal(sku.len, 6);
 	assert_int_equal(redis_product_field(UNIT_TEXT("xGBPa"), &what, &currency, &sku), -1);
 	assert_int_equal(redis_product_field(UNIT_TEXT("nGBP"), &what, &currency, &sku), -1);
 	assert_int_equal(redis_counter_add(&counters, UNIT_TEXT("rejected:amount"), 4), 0);
 	assert_int_equal(counters.rejected[EVENT_REJECT_AMOUNT], 4);
+	assert_int_equal(redis_counter_add(&counters, UNIT_TEXT("records"), -1), -1);
+	assert_int_equal(redis_counter_add(&counters, UNIT_TEXT("records"), INT64_MAX), -1);
 	assert_int_equal(redis_counter_add(&counters, UNIT_TEXT("rejected:"), 4), -1);
 	assert_int_equal(redis_counter_add(&counters, UNIT_TEXT("what"), 4), -1);
 }
