@@ -415,8 +415,24 @@ void config_release(struct config *config)
 	memset(config, 0, sizeof(*config));
 }
 
-/* A password stands in "scheme://user:SECRET@", or behind "password=" (URI parameter or conninfo word, to its
- * end). */
+/* Where words or parameters begin that may hold a password, in a libpq URI or conninfo text: "password =",
+ * and in a URI a name with escapes, which may mean that. NULL: nowhere. */
+static const char *config_secret_word(const char *text)
+{
+	for (const char *word = text; (word = strcasestr(word, "password")); word++) {
+		const char *behind = word + strlen("password");
+
+		if (behind[strspn(behind, " \t\n\r\f\v")] == '=')
+			return word;
+	}
+	for (const char *mark = strpbrk(text, "?&"); mark; mark = strpbrk(mark + 1, "?&"))
+		if (memchr(mark, '%', strcspn(mark, "=")))
+			return mark + 1;
+	return NULL;
+}
+
+/* A password stands in "scheme://user:SECRET@", or behind such a word: nobody should have to find out how it
+ * is quoted, so nothing is shown from there on. */
 char *config_redacted(const char *uri)
 {
 	const char *authority = strstr(uri, "://");
@@ -429,12 +445,11 @@ char *config_redacted(const char *uri)
 		text = xasprintf("%.*s:***%s", (int)(colon - uri), uri, at);
 	else
 		text = xstrdup(uri);
-	word = strcasestr(text, "password=");
+	word = config_secret_word(text);
 	if (word) {
-		size_t keep = (size_t)(word - text) + strlen("password=");
 		SCOPED(xfreep) char *whole = text;
 
-		text = xasprintf("%.*s***%s", (int)keep, whole, whole + keep + strcspn(whole + keep, "& "));
+		text = xasprintf("%.*spassword=***", (int)(word - whole), whole);
 	}
 	return text;
 }

@@ -63,7 +63,8 @@ void config_release(struct config *config);
 /* info lines with every setting of the program, secrets left out */
 void config_log(const struct config *config);
 
-/* A URI or conninfo text without its passwords; the caller frees it. */
+/* A URI or conninfo text without its passwords; what stands behind a password may be missing too. The caller
+ * frees it. */
 char *config_redacted(const char *uri);
 
 /* The commit that this program was built from (git describe). */
