@@ -1,5 +1,5 @@
 # make help     what there is to make
-# MODE          release (default), asan, tsan or cover; their objects live side by side under build/ and never mix
+# MODE          release (default), asan, tsan, cover or fuzz; their objects live side by side under build/ and never mix
 # V=1           shows the commands; WERROR=1 turns warnings into errors (lint and CI do, a user's newer compiler need not)
 
 VERSION := 0.1.0
@@ -30,11 +30,14 @@ F_release := -O2 -g $(HARDEN)
 F_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 F_tsan    := -O1 -g -fsanitize=thread
 F_cover   := -O0 -g --coverage
+# clang only; what 'make fuzz' uses
+F_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 L_release := -pie -Wl,-z,relro,-z,now
 L_asan    := -fsanitize=address,undefined
 L_tsan    := -fsanitize=thread
 L_cover   := --coverage
-$(if $(F_$(MODE)),,$(error MODE is release, asan, tsan or cover, not '$(MODE)'))
+L_fuzz    := -fsanitize=fuzzer,address,undefined
+$(if $(F_$(MODE)),,$(error MODE is release, asan, tsan, cover or fuzz, not '$(MODE)'))
 
 PKGS  := rdkafka hiredis libpq libuv libzstd libxxhash
 CPPF  := -I. -I$(B)/gen -DLAMBDA_VERSION='"$(VERSION)"' $(shell pkg-config --cflags-only-I $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g')
@@ -54,13 +57,14 @@ SRC_orders         := $(wildcard tests/orders/*.c)
 UNIT := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
 # small programs that tests call
 HELPERS := $(patsubst %.c,$(B)/%,$(wildcard tests/oracle/*.c))
+FUZZERS := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
 SRC_unit := $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
 SQL := $(wildcard sql/*.sql sql/migrations/*.sql)
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 # what unit tests link besides common: the programs, not the order tool, which shares nothing with them
 PARTS := $(foreach p,$(filter lambda-%,$(PROGRAMS)),$(B)/$(p).a)
-ALL_OBJ := $(call obj,$(SRC_common) $(foreach p,$(PROGRAMS),$(SRC_$(p))) $(wildcard tests/unit/*.c tests/oracle/*.c))
+ALL_OBJ := $(call obj,$(SRC_common) $(foreach p,$(PROGRAMS),$(SRC_$(p))) $(wildcard tests/unit/*.c tests/oracle/*.c tests/fuzz/*.c))
 
 all: ## the three programs and the order generator, into build/bin
 all: $(foreach p,$(PROGRAMS),$(if $(SRC_$(p)),$(BIN)/$(p)))
@@ -112,6 +116,11 @@ $(HELPERS): $(B)/%: $(B)/%.o $(B)/common.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(F_$(MODE)) $(CFLAGS) $(L_$(MODE)) $(LDFLAGS) $^ -o $@ $(LIBS)
 
+# with libFuzzer in MODE=fuzz, else with a main() that replays files
+$(FUZZERS): $(B)/%: $(B)/%.o $(if $(filter fuzz,$(MODE)),,$(B)/tests/fuzz/replay.o) $(PARTS) $(B)/common.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(F_$(MODE)) $(CFLAGS) $(L_$(MODE)) $(LDFLAGS) $^ -o $@ $(LIBS)
+
 -include $(ALL_OBJ:.o=.d)
 
 # --- servers, tests, checks -----------------------------------------------------------------------------------------
@@ -119,7 +128,7 @@ $(HELPERS): $(B)/%: $(B)/%.o $(B)/common.a
 PYTHON ?= /usr/bin/python3
 
 C_FILES := $(wildcard common/*.[ch] common/kernel/*.[ch] batch/*.[ch] speed/*.[ch] serving/*.[ch] tests/*/*.[ch])
-SH_FILES := $(wildcard deploy/*.sh common/*.sh tests/demo/* tests/stack/stack tests/stack/*.sh tests/lint/*.sh .ci/run)
+SH_FILES := $(wildcard deploy/*.sh common/*.sh tests/demo/* tests/stack/stack tests/stack/*.sh tests/lint/*.sh tests/fuzz/*.sh .ci/run)
 
 deps-%:
 	$(Q)deploy/packages.sh $(subst -, ,$*)
@@ -136,7 +145,17 @@ unit: deps-build-test ## unit and property tests: seconds, no servers
 	$(Q)$(MAKE) --no-print-directory unit-programs
 	$(Q)$(PYTHON) tests/check.py --build $(B) --programs $(BIN) --unit-only
 
-unit-programs: $(UNIT) $(HELPERS)
+unit-programs: $(UNIT) $(HELPERS) $(FUZZERS)
+
+fuzz: deps-build-lint ## fuzzes all that parses bytes from outside (FUZZ_SECONDS=60 in all; FUZZ='event http': only these)
+	$(Q)$(MAKE) --no-print-directory MODE=fuzz CC=clang fuzzers
+	$(Q)tests/fuzz/run.sh $(FUZZ)
+
+fuzzers: $(FUZZERS)
+
+valgrind: deps-build-test-valgrind ## memcheck over the unit tests (minutes)
+	$(Q)$(MAKE) --no-print-directory unit-programs
+	$(Q)$(PYTHON) tests/check.py --build $(B) --programs $(BIN) --unit-only --valgrind
 
 up: deps-build-stack-test ## starts the local stack: an empty topic, a migrated database, build/stack/env
 	$(Q)$(MAKE) --no-print-directory all
@@ -160,7 +179,7 @@ install: all ## installs the three programs (PREFIX, DESTDIR)
 	install -m 755 $(filter-out %/orders,$(wildcard $(foreach p,$(PROGRAMS),$(BIN)/$(p)))) $(DESTDIR)$(PREFIX)/bin
 
 clean: ## removes what was built; a running stack keeps its data
-	$(Q)rm -rf build/release build/asan build/tsan build/cover build/bin
+	$(Q)rm -rf build/release build/asan build/tsan build/cover build/fuzz build/bin
 
 # for other tools, such as clang-tidy
 print-cppflags:
@@ -170,4 +189,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@printf '\n'; sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
-.PHONY: all clean demo check unit unit-programs up down bench lint fmt install print-cppflags help FORCE
+.PHONY: all clean demo check unit unit-programs fuzz fuzzers valgrind up down bench lint fmt install print-cppflags help FORCE

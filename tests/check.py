@@ -14,6 +14,8 @@ import time
 import xml.etree.ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VALGRIND = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,indirect,possible",
+            "--show-leak-kinds=definite,indirect,possible"]
 PYTEST_DIRS = ["tests/oracle", "tests/model", "tests/stack", "tests/system"]
 
 
@@ -28,16 +30,18 @@ class Count:
         self.failures.append(name)
 
 
-def run_unit(build, count):
-    """Each program is one process: one that dies or prints no result counts as a failed test."""
-    programs = sorted(p for p in glob.glob(os.path.join(build, "tests/unit/test_*")) if os.access(p, os.X_OK) and not p.endswith((".o", ".d")))
+def run_unit(build, count, valgrind):
+    """Each program is one process: one that dies or prints no result counts as a failed test. The fuzzers replay their files."""
+    before = VALGRIND if valgrind else []
+    programs = sorted(p for p in glob.glob(os.path.join(build, "tests/unit/test_*")) + glob.glob(os.path.join(build, "tests/fuzz/fuzz_*"))
+                      if os.access(p, os.X_OK) and not p.endswith((".o", ".d")))
     if not programs:
         count.fail("no unit test programs under " + build)
     for program in programs:
         name = os.path.basename(program)
         started = time.monotonic()
         try:
-            done = subprocess.run([program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900)
+            done = subprocess.run([*before, program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=900)
             output, status = done.stdout.decode(errors="replace"), done.returncode
         except subprocess.TimeoutExpired as late:
             output, status = (late.stdout or b"").decode(errors="replace") + "\ntimed out\n", -1
@@ -85,11 +89,12 @@ def main():
     parser.add_argument("--build", required=True)
     parser.add_argument("--programs", required=True)
     parser.add_argument("--unit-only", action="store_true")
+    parser.add_argument("--valgrind", action="store_true", help="unit programs under memcheck; what it finds is a failure")
     parser.add_argument("tests", nargs="*", help="only these, as pytest takes them (no unit programs then)")
     args = parser.parse_args()
     count = Count()
     if not args.tests:
-        run_unit(args.build, count)
+        run_unit(args.build, count, args.valgrind)
     if not args.unit_only:
         run_pytest(args.build, args.programs, args.tests, count)
     if os.environ.get("CI") == "true":
