@@ -148,6 +148,35 @@ def test_a_postgres_that_hangs(served):
     wait_well(served)
 
 
+def test_servers_by_name_and_postgres_over_tls(served, stack):
+    """Names are resolved without blocking (localhost may be ::1 first, where nobody listens); TLS is libpq's."""
+    (place,), = served.sql("SHOW data_directory")
+    owner = os.stat(place)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                    "-keyout", f"{place}/server.key", "-out", f"{place}/server.crt"], check=True, stderr=subprocess.DEVNULL)
+    for name in ("server.key", "server.crt"):
+        os.chmod(f"{place}/{name}", 0o600)
+        os.chown(f"{place}/{name}", owner.st_uid, owner.st_gid)
+    authority = served.path("root.crt")
+    with open(f"{place}/server.crt", encoding="ascii") as certificate, open(authority, "w", encoding="ascii") as out:
+        out.write(certificate.read())
+    served.sql("ALTER SYSTEM SET ssl = on")
+    try:
+        served.sql("SELECT pg_reload_conf()")
+        wait_until(lambda: served.sql("SHOW ssl") == [("on",)], 10, "TLS is on")
+        served.serving_process.stop()
+        served.serving("--redis", stack.env["LAMBDA_REDIS"].replace("127.0.0.1", "localhost"),
+                       "--postgres", f"{served.postgres.replace('127.0.0.1', 'localhost')}?sslmode=verify-full&sslrootcert={authority}")
+        wait_well(served)
+        assert served.answer("/v1/products/top?date=2026-03-01")["products"][0]["net"] == "107.00"
+        assert served.sql(f"SELECT DISTINCT ssl FROM pg_stat_ssl WHERE pid IN ({BACKENDS})") == [(True,)]
+        served.run_batch()  # told over TLS too
+        wait_until(lambda: served.answer(DAY)["batch"]["run"] == 2, 5, lambda: served.answer(DAY))
+    finally:
+        served.sql("ALTER SYSTEM RESET ssl")
+        served.sql("SELECT pg_reload_conf()")
+
+
 def test_servers_that_speak_something_else(served, stack):
     """Redis' port is Postgres', and the other way round: an address was mixed up."""
     postgres, redis = stack.env["LAMBDA_POSTGRES"], stack.env["LAMBDA_REDIS"]
