@@ -201,6 +201,7 @@ static void test_bins_disk_full(void **state)
 	struct bins_plan plan = { .n_bins = 16, .block_bytes = 2048, .writer_bytes = 1, .spill_dir = "/tmp" };
 	struct bins_writer writer;
 	struct err err = { 0 };
+	unsigned char *room;
 	int n = 0;
 
 	(void)state;
@@ -212,7 +213,8 @@ static void test_bins_disk_full(void **state)
 		writer.fd = dup(fileno(full));
 		fclose(full);
 	}
-	while (bins_room(&writer, 0, 2048, &err)) {
+	while ((room = bins_room(&writer, 0, 2048, &err))) {
+		memset(room, 'x', 2048);
 		bins_used(&writer, 0, 2048);
 		assert_true(++n < 10);
 	}
