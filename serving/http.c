@@ -118,12 +118,29 @@ static enum http_result parse_target(
 	return HTTP_DONE;
 }
 
+/* False: no method of HTTP that we know. */
+static bool parse_method(struct text name, enum http_method *ret_method)
+{
+	static const struct {
+		const char *name;
+		enum http_method method;
+	} known[] = { { "GET", HTTP_GET }, { "HEAD", HTTP_HEAD }, { "OPTIONS", HTTP_OPTIONS },
+		{ "POST", HTTP_OTHER }, { "PUT", HTTP_OTHER }, { "DELETE", HTTP_OTHER },
+		{ "PATCH", HTTP_OTHER }, { "TRACE", HTTP_OTHER }, { "CONNECT", HTTP_OTHER } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (name.len == strlen(known[i].name) && !memcmp(name.at, known[i].name, name.len)) {
+			*ret_method = known[i].method;
+			return true;
+		}
+	}
+	return false;
+}
+
 static enum http_result parse_line(
 	struct text line, struct http_request *request, struct http_refusal *refusal)
 {
-	static const char *const known[] = { "POST", "PUT", "DELETE", "PATCH", "CONNECT", "TRACE" };
 	struct text part[3], version;
-	bool other = false;
 
 	if (!split_line(line, part))
 		return refuse(refusal, 400, "the request line is not 'METHOD TARGET HTTP/1.1'");
@@ -136,20 +153,9 @@ static enum http_result parse_line(
 	request->http10 = version.at[7] == '0';
 	if (!is_token(part[0]))
 		return refuse(refusal, 400, "the method is no token");
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-		other = other ||
-			(part[0].len == strlen(known[i]) && !memcmp(part[0].at, known[i], part[0].len));
-	if (part[0].len == 3 && !memcmp(part[0].at, "GET", 3))
-		request->method = HTTP_GET;
-	else if (part[0].len == 4 && !memcmp(part[0].at, "HEAD", 4))
-		request->method = HTTP_HEAD;
-	else if (part[0].len == 7 && !memcmp(part[0].at, "OPTIONS", 7))
-		request->method = HTTP_OPTIONS;
-	else if (other)
-		request->method = HTTP_OTHER;
-	else
+	if (!parse_method(part[0], &request->method))
 		return refuse(refusal, 501, "this method is not known here");
-	if (request->method == HTTP_OTHER && part[1].at[0] != '/') { /* CONNECT host:port */
+	if (text_is(part[0], "CONNECT")) { /* its target is HOST:PORT */
 		request->path = (struct text){ "/", 1 };
 		return HTTP_DONE;
 	}

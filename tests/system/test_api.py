@@ -129,6 +129,9 @@ def test_wrong_questions_get_a_problem_that_says_what_is_wrong(served, path, sta
 def test_other_methods(served):
     status, headers, _ = served.get(DAY, method="DELETE")
     assert status == 405 and "GET" in headers["Allow"]
+    for method, status in (("POST http://x" + DAY, b"405"), ("POST http://x/nothing", b"404"), ("BREW " + DAY, b"501"), ("TRACE *", b"400")):
+        received, _ = raw(served, f"{method} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        assert received.startswith(b"HTTP/1.1 " + status), (method, received[:80])
 
 
 def raw(world, data, wait=3.0):
