@@ -18,7 +18,7 @@ names()
 # The last "WORD: NUMBER" of libFuzzer's log.
 number()
 {
-	sed -n "s/.*$1: *\([0-9][0-9]*\).*/\1/p" "$2" | tail -n 1
+	sed -n "s/.*$1: *\([0-9][0-9]*\).*/\1/p" "$2" | tail -n 1 | grep . || echo -
 }
 
 advice()
