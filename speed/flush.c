@@ -93,7 +93,8 @@ static void flush_on_flush(struct speed *speed, struct partition *p, const redis
 	struct err err = { 0 };
 
 	if (redis_flush_reply(reply, &answer, &err)) {
-		log_warn("partition %d: %s; recovering", p->number, err.msg);
+		if (complaint_due(&speed->no_redis)) /* full, or not the master any more: may last */
+			log_warn("partition %d: %s; recovering", p->number, err.msg);
 		recovery_need(speed, p, SPEED_RETRY_MS);
 		return;
 	}

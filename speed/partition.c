@@ -55,9 +55,26 @@ void partition_forget(struct partition *p)
 	p->has_fold = false;
 }
 
+/* Nothing that verdicts from the position on need was forgotten, or had been missing: only what lies between
+ * the memory's end and the position is. Not worth it when that is more than a whole horizon. */
+static bool partition_extend(struct partition *p, int64_t exact_from, int64_t first)
+{
+	struct horizon *horizon = &p->fold.horizon;
+	int64_t end = horizon->next;
+
+	if (horizon->from < 0 || p->position < exact_from || p->position <= end ||
+		p->position - end > horizon->max_records ||
+		!horizon_rewind(horizon, end, p->known.latest.latest_record_ms))
+		return false;
+	p->warm_from = p->warm_at = end > first ? end : first;
+	p->state = p->warm_at < p->position ? PARTITION_WARMING : PARTITION_FOLDING;
+	return true;
+}
+
 bool partition_resume(struct partition *p, const struct config *config, int64_t first, int64_t *ret_from_ms)
 {
 	const struct generation *open = redis_state_open(&p->known);
+	int64_t exact_from;
 
 	partition_drop(p);
 	if (!p->has_fold)
@@ -69,10 +86,13 @@ bool partition_resume(struct partition *p, const struct config *config, int64_t 
 		p->lost_from = p->next;
 		p->lost_to = p->position = first;
 	}
+	exact_from = p->fold.exact_from;
 	if (fold_resume(&p->fold, p->position, &p->known.latest)) {
 		p->state = PARTITION_FOLDING;
 		return true;
 	}
+	if (partition_extend(p, exact_from, first))
+		return true;
 	*ret_from_ms = horizon_oldest_record_ms(&p->fold.horizon, p->known.latest.latest_record_ms);
 	return false;
 }

@@ -39,6 +39,7 @@ struct partition {
 	int64_t warm_from, warm_at; /* while warming: where it began, how far it is */
 	int64_t retry_ms; /* waiting: not before (monotonic) */
 	struct redis_state known; /* as Redis told last */
+	int n_stale; /* so often in a row, Postgres had an older publication than Redis has seen */
 	int64_t n_dead; /* dead letters that are not acknowledged yet */
 	bool dead_failed; /* one of them cannot be delivered */
 };
@@ -51,9 +52,10 @@ void partition_drop(struct partition *partition);
 /* Gives the horizon's memory back as well. */
 void partition_forget(struct partition *partition);
 
-/* Goes on at `start`, with the state in partition->known; first: the log's first offset. Sets next, position
- * and what is lost. Returns true when folding can begin at `start`; false: the horizon must be read from
- * *ret_from_ms (record time) on, partition_warm() says where. */
+/* Goes on at the open generation's next, with the state in partition->known; first: the log's first offset.
+ * Sets next, position and what is lost. Returns true when the horizon's memory serves: then it folds, or
+ * reads what is missing between the memory's end and the position (a run has cut ahead of what was read).
+ * False: the horizon must be read from *ret_from_ms (record time) on, partition_warm() says where. */
 bool partition_resume(
 	struct partition *partition, const struct config *config, int64_t first, int64_t *ret_from_ms);
 /* The horizon is read from offset `from` on; partition_resume() said so. */

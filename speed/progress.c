@@ -5,7 +5,12 @@
 
 #include "common/log.h"
 
-enum { PROGRESS_EVERY_MS = 10000, PROGRESS_BEHIND_MS = 10000, PROGRESS_COMMIT_MS = 5000 };
+enum {
+	PROGRESS_EVERY_MS = 10000,
+	PROGRESS_BEHIND_MS = 10000,
+	PROGRESS_COMMIT_MS = 5000,
+	PROGRESS_STALE_TICKS = PUBLISHED_FRESH_MS / SPEED_TICK_MS, /* by then the answer is a new one */
+};
 
 static bool progress_is_ours(const struct partition *p)
 {
@@ -51,8 +56,15 @@ static void progress_adopt(struct speed *speed, const struct pg_published *publi
 	struct redis_adopt adopt;
 	struct tail tail;
 
-	if (published->publication < p->known.seen)
-		return; /* it would be refused as stale */
+	if (published->publication < p->known.seen) { /* it would be refused as stale */
+		if (++p->n_stale > PROGRESS_STALE_TICKS && complaint_due(&speed->stale))
+			log_warn("partition %d: redis has seen publication %" PRId64 ", postgres has %" PRId64
+				 "; going on without it hint: if "
+				 "the database was restored from an older backup, FCALL lambda_1_drop 1 '%s'",
+				p->number, p->known.seen, published->publication, p->base);
+		return;
+	}
+	p->n_stale = 0;
 	if (!recovery_adopt_arguments(speed, published, p, -1, &adopt, &tail)) {
 		recovery_need(speed, p, 0); /* a run without this partition has been published */
 		return;
@@ -70,6 +82,8 @@ void progress_tick(struct speed *speed)
 		log_warn("%s; going on with the state in redis, retrying", err.msg);
 	if (published && complaint_over(&speed->no_postgres))
 		log_info("postgres answers");
+	if (published && recovery_check_published(speed, published, "", &speed->fatal))
+		return; /* its cuts are not of this log */
 	for (int i = 0; i < speed->n_partitions; i++)
 		if (progress_is_ours(speed->partitions[i]))
 			progress_end(speed, speed->partitions[i]);

@@ -82,13 +82,32 @@ static int recovery_check_origin(
 	return 0;
 }
 
+int recovery_check_published(
+	const struct speed *speed, const struct pg_published *published, const char *fold, struct err *err)
+{
+	return published->publication
+		       ? recovery_check_origin(speed, "the published run", published->log, fold, err)
+		       : 0;
+}
+
+/* A topic that is not there just now may come back: that is no other log yet. */
+static int recovery_range(
+	struct speed *speed, const struct partition *p, int64_t *ret_first, int64_t *ret_end, struct err *err)
+{
+	int status = kafka_range(
+		speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, ret_first, ret_end, err);
+
+	if (status && err->code == ERR_DATA)
+		err->code = ERR_KAFKA;
+	return status;
+}
+
 /* The log must hold what the state says that it has. */
 static int recovery_check_log(struct speed *speed, const struct partition *p, int64_t end, struct err *err)
 {
 	int64_t next = redis_state_open(&p->known)->next, first;
 
-	if (next > end &&
-		kafka_range(speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end, err))
+	if (next > end && recovery_range(speed, p, &first, &end, err))
 		return -1;
 	if (next > end)
 		return err_set(err, ERR_DATA,
@@ -138,18 +157,12 @@ static int recovery_adopt(struct speed *speed, const struct pg_published *publis
 	struct redis_adopt adopt;
 	struct tail tail;
 
-	if (published->publication && recovery_check_origin(speed, "the published run", published->log,
-					      published->fold_version, err))
+	if (recovery_check_published(speed, published, published->fold_version, err))
 		return -1;
 	if (!recovery_adopt_arguments(speed, published, p, first, &adopt, &tail))
 		assert(0 && "the log's first offset is known");
 	if (recovery_send_adopt(speed, p, &adopt, what, err))
 		return -1;
-	if (strcmp(what, "stale") == 0 && complaint_due(&speed->stale))
-		log_warn("partition %d: redis has seen publication %" PRId64 ", postgres has %" PRId64
-			 "; going on without it hint: if "
-			 "the database was restored from an older backup, FCALL lambda_1_drop 1 '%s'",
-			p->number, p->known.seen, published->publication, p->base);
 	if (p->known.broken || strcmp(p->known.fold, speed->fold) == 0 || strcmp(what, "stale") == 0)
 		return 0;
 	log_warn("partition %d: the state has other rules ('%s', here '%s'): starting again at offset "
@@ -182,10 +195,8 @@ static int recovery_seek(
 	struct speed *speed, struct partition *p, int64_t first, int64_t end, struct err *err)
 {
 	int64_t from_ms, from;
-	bool exact = partition_resume(p, &speed->config, first, &from_ms);
 
-	from = p->position;
-	if (!exact) {
+	if (!partition_resume(p, &speed->config, first, &from_ms)) {
 		if (recovery_horizon(speed, p, first, from_ms, &from, err))
 			return -1;
 		partition_warm(p, from);
@@ -215,8 +226,7 @@ static int recovery_partition(struct speed *speed, struct partition *p, struct e
 	if (p->number >= speed->dead.n_partitions &&
 		dead_letter_ensure(&speed->dead, speed->rk, p->number + 1, err))
 		return -1;
-	if (kafka_range(speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end, err) ||
-		recovery_read(speed, p, err))
+	if (recovery_range(speed, p, &first, &end, err) || recovery_read(speed, p, err))
 		return -1;
 	if (published && recovery_adopt(speed, published, p, first, what, err))
 		return -1;

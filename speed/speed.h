@@ -89,6 +89,9 @@ void consumer_close(struct speed *speed);
 void recovery_need(struct speed *speed, struct partition *partition, int64_t wait_ms);
 /* Tries for all that wait and are due. */
 void recovery_turn(struct speed *speed);
+/* The run, if there is one, is of this log, and `fold` not of a newer program: else ERR_DATA. */
+MUST_USE int recovery_check_published(
+	const struct speed *speed, const struct pg_published *published, const char *fold, struct err *err);
 /* What adopt needs; false when there is no published run to adopt (any more). first: the log's first offset,
  * or -1. */
 bool recovery_adopt_arguments(const struct speed *speed, const struct pg_published *published,
