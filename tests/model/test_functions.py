@@ -9,13 +9,14 @@ import itertools
 import os
 import random
 import re
-import sys
+import shutil
+import socket
+import subprocess
+import tempfile
 import time
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import resp  # noqa: E402
+import redis
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 MODEL = os.path.join(os.path.dirname(ROOT), "shared", "model", "handover_model.py")
@@ -38,17 +39,54 @@ model = load_model()
 needs_model = pytest.mark.skipif(model is None, reason="the model is not beside this checkout")
 
 
+def fields(flat):
+    """["a", "1", "b", "2"] -> {"a": "1", "b": "2"}"""
+    return dict(zip(flat[::2], flat[1::2]))
+
+
+class Server:
+    """A Redis of its own on a free port."""
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp(prefix="redis-")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.process = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", self.directory],
+                                        stdout=subprocess.DEVNULL)
+        self.client = redis.Redis(port=port, decode_responses=True)
+        self.client.response_callbacks.clear()  # replies as they are
+        until = time.monotonic() + 20
+        while True:
+            try:
+                self.client.ping()
+                break
+            except redis.ConnectionError:
+                assert time.monotonic() < until and self.process.poll() is None, "redis-server does not start"
+                time.sleep(0.05)
+
+    def load_functions(self):
+        with open(os.path.join(ROOT, "common", "handover.lua"), encoding="utf-8") as lua:
+            self.client.execute_command("FUNCTION LOAD", "REPLACE", lua.read())
+
+    def stop(self):
+        self.client.close()
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.directory)
+
+
 @pytest.fixture(scope="module")
 def server():
-    server = resp.Server()
-    server.client.load_functions()
+    server = Server()
+    server.load_functions()
     yield server
     server.stop()
 
 
 @pytest.fixture
 def f(server):
-    server.client("FLUSHALL")
+    server.client.flushall()
     return Functions(server.client)
 
 
@@ -70,28 +108,28 @@ class Functions:
         args = [expected, new, run, fold, latest_event, latest_record, tail, lost, len(chunks)]
         for name, values in chunks.items():
             args += [name, len(values), *itertools.chain(*values.items())]
-        return self.redis("FCALL", "lambda_1_flush", 1, BASE, *args)
+        return self.redis.execute_command("FCALL", "lambda_1_flush", 1, BASE, *args)
 
     def seal(self, run):
-        return self.redis("FCALL", "lambda_1_seal", 1, BASE, run)
+        return self.redis.execute_command("FCALL", "lambda_1_seal", 1, BASE, run)
 
     def adopt(self, publication, run, cut, keep_ms=NEVER_MS, force=0, fold=FOLD, log=LOG):
         tail = f"{cut - 1} {cut:016x}" if cut else ""
-        return self.redis("FCALL", "lambda_1_adopt", 1, BASE, publication, run, cut, fold, 1000 + cut, 2000 + cut, log, tail,
-                          keep_ms, force)
+        return self.redis.execute_command("FCALL", "lambda_1_adopt", 1, BASE, publication, run, cut, fold, 1000 + cut, 2000 + cut, log,
+                                          tail, keep_ms, force)
 
     def read(self, kind="r", limit=1000, *pairs):
-        return self.redis("FCALL_RO", "lambda_1_read", 1, BASE, kind, limit, *pairs)
+        return self.redis.execute_command("FCALL_RO", "lambda_1_read", 1, BASE, kind, limit, *pairs)
 
     def state(self):
-        return resp.fields(self.redis("HGETALL", BASE + ":state"))
+        return fields(self.redis.execute_command("HGETALL", BASE + ":state"))
 
     def seen(self):
         """What the model calls the state: Redis(gens, seen), or None. Reads all values, in slices, and checks them."""
         head = self.read()
         if not head[0]:
             return None
-        state = resp.fields(head[0])
+        state = fields(head[0])
         gens = []
         for gen in state["gens"].split():
             run, start, end = map(int, gen.split(","))
@@ -104,13 +142,13 @@ class Functions:
             gen = next(g for g in self.read("r", 1, run, since)[2:] if int(g[0]) == run)
             for name, version, values in gen[3:]:
                 assert since < int(version) <= end
-                chunks[name] = resp.fields(values)
+                chunks[name] = fields(values)
             since = int(gen[2])
             if gen[1] == "1":
                 break
         assert since == end
         products = next(g for g in self.read("p:7", 1, run, 0)[2:] if int(g[0]) == run)
-        products = resp.fields(products[3][2]) if len(products) > 3 else {}
+        products = fields(products[3][2]) if len(products) > 3 else {}
         offsets = []
         for name, values in chunks.items():
             for field, value in values.items():
@@ -124,13 +162,13 @@ class Functions:
         return tuple(sorted(offsets))
 
     def dump(self):
-        keys = self.redis("KEYS", "*")
-        return {key: self.redis.raw("DUMP", key) for key in keys}
+        keys = self.redis.execute_command("KEYS", "*")
+        return {key: self.redis.execute_command("DUMP", key, NEVER_DECODE=True) for key in keys}
 
     def restore(self, dump):
-        self.redis("FLUSHALL")
+        self.redis.execute_command("FLUSHALL")
         for key, value in dump.items():
-            self.redis("RESTORE", key, 0, value)
+            self.redis.execute_command("RESTORE", key, 0, value)
 
 
 def plain(r):
@@ -170,7 +208,7 @@ def play(f, name, st, dump):
             cut = int(seals[3])
             assert reply[1] == seals[3] and (cut == 0 or reply[3] == str(1000 + cut) and reply[6] == f"{cut - 1} {cut:016x}")
     if name == "FLUSHALL":
-        f.redis("FLUSHALL")
+        f.redis.execute_command("FLUSHALL")
     if name == "dump":
         return f.dump()
     if name == "Redis back on an older dump":
@@ -189,7 +227,7 @@ def test_walks(f):
     for walk in range(walks):
         rnd = random.Random(f"{seed}/{walk}")
         st, trace, dump = model.START, [f"walk {seed}/{walk}"], None
-        f.redis("FLUSHALL")
+        f.redis.execute_command("FLUSHALL")
         for _ in range(100):
             name, after = rnd.choice(list(model.steps(st, 8, 4, 3)))
             if name == "covered generations expire" and st.redis.seen != len(st.pubs) - 1:
@@ -255,7 +293,7 @@ def test_expiry_by_time(f):
     time.sleep(0.35)
     assert f.adopt(3, 1, 4, keep_ms=300)[1] == "same"
     assert f.state()["gens"] == "1,4,6" and f.state()["covered"] == "" and f.state()["lost"] == "1:4-5"
-    assert not [key for key in f.redis("KEYS", "*") if ":0:" in key] and "cut:0" not in f.state()
+    assert not [key for key in f.redis.execute_command("KEYS", "*") if ":0:" in key] and "cut:0" not in f.state()
     assert f.seen() == (((1, 4, 6, (4, 5)),), 3)
 
 
@@ -269,7 +307,7 @@ def test_nothing_expires_uncovered(f):
     for _ in range(3):
         assert f.adopt(0, 0, 0, keep_ms=0)[1] == "same"
     assert f.seen() == before
-    assert all(f.redis("TTL", key) == -1 for key in f.redis("KEYS", "*"))
+    assert all(f.redis.execute_command("TTL", key) == -1 for key in f.redis.execute_command("KEYS", "*"))
 
 
 GOOD = dict(expected=0, new=2, run="0", fold=FOLD, latest_event="5", latest_record="6", tail="1 0123456789abcdef", lost="",
@@ -289,7 +327,7 @@ GOOD = dict(expected=0, new=2, run="0", fold=FOLD, latest_event="5", latest_reco
 def test_bad_arguments_change_nothing(f, wrong):
     f.adopt(0, 0, 0)
     before = f.dump()
-    with pytest.raises(resp.ReplyError, match="^ARGUMENT"):
+    with pytest.raises(redis.ResponseError, match="^ARGUMENT"):
         f.raw_flush(**{**GOOD, **wrong})
     assert f.dump() == before
     assert f.raw_flush(**GOOD) == ["ok"]
@@ -309,13 +347,13 @@ def test_more_bad_arguments(f):
             ("lambda_1_flush", [2, 3, "", FOLD, "", "", "", "", 1, "c", 0, "more"]),
             ("lambda_1_flush", [2, 3, "", FOLD, "", "", "", "", 2, "c", 0, "c", 0])]
     for function, args in bad:
-        with pytest.raises(resp.ReplyError, match="^ARGUMENT"):
-            r("FCALL", function, 1, BASE, *args)
+        with pytest.raises(redis.ResponseError, match="^ARGUMENT"):
+            r.execute_command("FCALL", function, 1, BASE, *args)
     for args in (["x", 1], ["r", 0], ["r", "x"], ["p:", 1], ["r", 1, 0], ["r", 1, 1, 0, 0, 0], ["r", 1, 0, "x"]):
-        with pytest.raises(resp.ReplyError, match="^ARGUMENT"):
+        with pytest.raises(redis.ResponseError, match="^ARGUMENT"):
             f.read(*args)
-    with pytest.raises(resp.ReplyError, match="^ARGUMENT"):
-        r("FCALL", "lambda_1_drop", 1, "no-hash-tag")
+    with pytest.raises(redis.ResponseError, match="^ARGUMENT"):
+        r.execute_command("FCALL", "lambda_1_drop", 1, "no-hash-tag")
     assert f.dump() == before
 
 
@@ -329,7 +367,7 @@ def test_refusals(f):
     assert f.flush(3, 4)[:2] == ["refused", "next"]
     assert f.flush(2, 3, run=1)[:2] == ["refused", "run"]
     refused = f.flush(2, 3, fold="k2;test")
-    assert refused[:2] == ["refused", "fold"] and resp.fields(refused[2:])["gens"] == "0,0,2"
+    assert refused[:2] == ["refused", "fold"] and fields(refused[2:])["gens"] == "0,0,2"
     assert f.adopt(0, 0, 0, log="other/orders")[:2] == ["ok", "other_log"]
     assert f.dump() == before
     f.seal(5)
@@ -352,17 +390,17 @@ def test_seal_again_answers_for_the_cut(f):
 def test_overflow_breaks_off_and_heals(f):
     f.adopt(0, 0, 0)
     assert f.raw_flush(**GOOD) == ["ok"]
-    with pytest.raises(resp.ReplyError, match="overflow"):
+    with pytest.raises(redis.ResponseError, match="overflow"):
         f.raw_flush(**{**GOOD, "expected": 2, "new": 3, "tail": "2 0123456789abcdef", "chunks": {"r:5": {"00GBPo": 1, "00GBPg": 1}}})
     assert f.state()["writing"] == "2" and f.state()["gens"] == "0,0,2"
     assert f.flush(2, 3)[:2] == ["refused", "broken"]
     assert f.seal(1) == ["refused", "broken"]
-    with pytest.raises(resp.ReplyError, match="^DAMAGED"):
+    with pytest.raises(redis.ResponseError, match="^DAMAGED"):
         f.read("r", 10, 0, 0)
-    assert "writing" in resp.fields(f.read()[0])             # the state alone can be read
+    assert "writing" in fields(f.read()[0])             # the state alone can be read
     assert f.adopt(0, 0, 0)[1] == "restarted"
     assert f.seen() == (((0, 0, 0, ()),), 0) and "writing" not in f.state()
-    assert f.redis("KEYS", "*") == [BASE + ":state"]
+    assert f.redis.execute_command("KEYS", "*") == [BASE + ":state"]
     assert f.flush(0, 3) == ["ok"] and f.seen() == (((0, 0, 3, (0, 1, 2)),), 0)
 
 
@@ -373,26 +411,26 @@ def test_missing_key_is_noticed_and_heals(f, lost):
     f.seal(1)
     f.flush(4, 6)
     born = f.state()["born"]
-    assert f.redis("DEL", f"{BASE}:{lost}") == 1
+    assert f.redis.execute_command("DEL", f"{BASE}:{lost}") == 1
     if lost != "0:p:7":
-        with pytest.raises(resp.ReplyError, match="^DAMAGED"):
+        with pytest.raises(redis.ResponseError, match="^DAMAGED"):
             f.read("r", 100, 0, 0)
     else:
-        with pytest.raises(resp.ReplyError, match="^DAMAGED"):
+        with pytest.raises(redis.ResponseError, match="^DAMAGED"):
             f.read("p:7", 100, 0, 0)
     if lost.startswith("1"):
         assert f.flush(6, 8)[:2] == (["refused", "broken"] if lost == "1:index" else ["ok"])
     assert f.adopt(0, 0, 0)[1] == "restarted"
     assert f.seen() == (((0, 0, 0, ()),), 0) and int(f.state()["born"]) > int(born)
     if not lost.endswith("index"):                           # chunks that no index names any more are left, and never read
-        assert f.redis("KEYS", "*") == [BASE + ":state"]
+        assert f.redis.execute_command("KEYS", "*") == [BASE + ":state"]
 
 
 def test_foreign_chunk_is_noticed(f):
     f.adopt(0, 0, 0)
     f.flush(0, 4)
-    f.redis("HSET", f"{BASE}:0:r:1", "#", "0 2")
-    with pytest.raises(resp.ReplyError, match="^DAMAGED"):
+    f.redis.execute_command("HSET", f"{BASE}:0:r:1", "#", "0 2")
+    with pytest.raises(redis.ResponseError, match="^DAMAGED"):
         f.read("r", 100, 0, 0)
     assert f.flush(4, 5) == ["ok"]                           # does not touch it
     assert f.raw_flush(5, 6, "", FOLD, "", "", "", "", {"r:1": {"02GBPg": 1}})[:2] == ["refused", "broken"]
@@ -402,10 +440,10 @@ def test_foreign_chunk_is_noticed(f):
 def test_leftovers_are_never_added_to(f):
     f.adopt(0, 0, 0)
     f.flush(0, 4)
-    f.redis("DEL", BASE + ":state")                          # evicted, or deleted by hand
+    f.redis.execute_command("DEL", BASE + ":state")                          # evicted, or deleted by hand
     f.adopt(0, 0, 0)
-    assert f.redis("KEYS", "*") == [BASE + ":state"]
-    f.redis("HSET", f"{BASE}:0:r:0", "#", "0 4", "00GBPo", 5, "00GBPg", 50)
+    assert f.redis.execute_command("KEYS", "*") == [BASE + ":state"]
+    f.redis.execute_command("HSET", f"{BASE}:0:r:0", "#", "0 4", "00GBPo", 5, "00GBPg", 50)
     f.flush(0, 4)
     assert f.seen() == (((0, 0, 4, (0, 1, 2, 3)),), 0)
 
@@ -445,7 +483,7 @@ def test_many_chunks(f):
     gen = f.read("r", 1, 0, 0)[2]                            # one version is never split
     assert gen[1] == "1" and len(gen) == 3 + 20001
     assert f.adopt(0, 0, 0, force=1)[1] == "restarted"
-    assert f.redis("DBSIZE") == 1
+    assert f.redis.execute_command("DBSIZE") == 1
 
 
 def test_drop(f):
@@ -453,24 +491,24 @@ def test_drop(f):
     f.flush(0, 4)
     f.seal(1)
     f.flush(4, 6)
-    f.redis("HSET", BASE + ":beat", "time", 1)
-    assert f.redis("FCALL", "lambda_1_drop", 1, BASE) == ["ok"]
-    assert f.redis("KEYS", "*") == []
+    f.redis.execute_command("HSET", BASE + ":beat", "time", 1)
+    assert f.redis.execute_command("FCALL", "lambda_1_drop", 1, BASE) == ["ok"]
+    assert f.redis.execute_command("KEYS", "*") == []
     assert f.read("r", 1) == [[], []] and f.read("r", 1, 0, 0) == [[], []]
 
 
 def test_full_redis_can_still_be_sealed_and_adopted():
-    server = resp.Server()
+    server = Server()
     try:
-        server.client.load_functions()
+        server.load_functions()
         f = Functions(server.client)
         f.adopt(0, 0, 0)
         f.flush(0, 2)
-        f.redis("CONFIG", "SET", "maxmemory", 1)
-        with pytest.raises(resp.ReplyError, match="OOM"):
+        f.redis.execute_command("CONFIG", "SET", "maxmemory", 1)
+        with pytest.raises(redis.ResponseError, match="OOM"):
             f.flush(2, 3)
         assert f.seal(1)[:2] == ["ok", "2"] and f.adopt(1, 1, 2, keep_ms=0)[1] == "same"
-        f.redis("CONFIG", "SET", "maxmemory", 0)
+        f.redis.execute_command("CONFIG", "SET", "maxmemory", 0)
         assert f.flush(2, 3) == ["ok"] and f.seen() == (((1, 2, 3, (2,)),), 1)
     finally:
         server.stop()
@@ -479,8 +517,8 @@ def test_full_redis_can_still_be_sealed_and_adopted():
 def test_functions_are_those_of_the_docs(f):
     with open(os.path.join(ROOT, "docs", "redis.md"), encoding="utf-8") as page:
         documented = set(re.findall(r"^\| `(lambda_1_\w+)`", page.read(), re.M))
-    library, = f.redis("FUNCTION", "LIST")
-    library = resp.fields(library)
-    functions = {resp.fields(function)["name"]: resp.fields(function)["flags"] for function in library["functions"]}
+    library, = f.redis.execute_command("FUNCTION", "LIST")
+    library = fields(library)
+    functions = {fields(function)["name"]: fields(function)["flags"] for function in library["functions"]}
     assert library["library_name"] == "lambda_1" and set(functions) == documented
     assert [name for name, flags in functions.items() if "no-writes" in flags] == ["lambda_1_read"]
