@@ -4,6 +4,7 @@
 #include <endian.h>
 
 #include "batch/batch.h"
+#include "common/failpoint.h"
 #include "common/mem.h"
 
 enum { COPY_BUFFER_BYTES = 256 << 10 }; /* no column is as large */
@@ -47,6 +48,7 @@ void copy_start(struct copy *copy, PGconn *conn, const char *table)
 	copy_bytes(copy, header, sizeof(header));
 	copy_int32(copy, 0); /* flags */
 	copy_int32(copy, 0); /* no more header */
+	FAILPOINT("copy.started");
 }
 
 void copy_row(struct copy *copy, int n_columns)
@@ -105,6 +107,7 @@ int copy_end(struct copy *copy, struct err *err)
 
 	copy_bytes(copy, "\377\377", 2);
 	copy_flush(copy);
+	FAILPOINT("copy.sent");
 	failed = copy->failed;
 	if (failed)
 		*err = copy->err;

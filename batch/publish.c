@@ -12,6 +12,7 @@
 
 #include "batch/batch.h"
 #include "batch/database.h"
+#include "common/failpoint.h"
 #include "common/kernel/currency.h"
 #include "common/log.h"
 #include "embedded.h"
@@ -129,9 +130,11 @@ static int publish_write(const struct publish *publish, PGconn *conn, struct err
 		database_number(publication, publish->base_publication + 1), "run" };
 
 	if (pg_exec(conn, "BEGIN; SET LOCAL lock_timeout = '1s'", 0, NULL, NULL, err) ||
-		publish_claim(publish, conn, err) || publish_check_base(publish, conn, err) ||
-		pg_exec(conn, sql_run_tables_attach, 1, params, NULL, err) ||
-		publish_cuts(publish, conn, err) || publish_corrections(publish, conn, err) ||
+		publish_claim(publish, conn, err) || publish_check_base(publish, conn, err))
+		return -1;
+	FAILPOINT("publish.locked");
+	if (pg_exec(conn, sql_run_tables_attach, 1, params, NULL, err) || publish_cuts(publish, conn, err) ||
+		publish_corrections(publish, conn, err) ||
 		pg_exec(conn, sql_publish_pointer, 3, params, NULL, err))
 		return -1;
 	return 0;
@@ -160,6 +163,7 @@ static int publish_try(const struct publish *publish, PGconn **conn, struct err 
 	if (database_ensure(publish->config, conn, &another, err))
 		return -1;
 	if (!publish_write(publish, *conn, err)) {
+		FAILPOINT("publish.before_commit");
 		if (!pg_exec(*conn, "COMMIT", 0, NULL, NULL, err))
 			return 1;
 		if (!database_lost(*conn))

@@ -12,6 +12,7 @@
 #include "batch/result.h"
 #include "batch/seal.h"
 #include "batch/store.h"
+#include "common/failpoint.h"
 #include "common/kernel/currency.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -96,6 +97,7 @@ static int run_insert(struct run *run, struct err *err)
 			&result, err))
 		return -1;
 	run->run = pg_number(result, 0, 0);
+	FAILPOINT("run.inserted");
 	progress_start(&run->progress, run->lock, run->run);
 	log_info("run %" PRId64 " starts; published is %s%" PRId64, run->run,
 		run->base.publication ? "run " : "nothing, run ", run->base.run);
@@ -146,8 +148,10 @@ static int run_cut(struct run *run, struct err *err)
 	if (history_open(&run->history, run->config, &run->base, err))
 		return -1;
 	seal = run_seal(run);
+	FAILPOINT("run.before_seal");
 	if (seal_take_cut(&seal, &run->ledger, &run->answered, err))
 		return -1;
+	FAILPOINT("run.sealed");
 	log_info("the log is %s, %d partitions; the cut is %s", run->history.log.identity,
 		run->history.n_parts, run_sealed(run) ? "sealed" : "not sealed in every partition");
 	return pg_exec(run->lock, sql_run_cut, 5,
@@ -229,6 +233,7 @@ static int run_compute(struct run *run, struct err *err)
 	if (run_load_base(run, err) || result_compute(&run->result, run->config, &run->history, run->answered,
 					       &run->ledger, &run->progress, err))
 		return -1;
+	FAILPOINT("run.computed");
 	if (run_correct(run, err) || run_keep_lock(run, err) || run_counts(run, err))
 		return -1;
 	return 0;
@@ -248,12 +253,15 @@ static int run_publish(struct run *run, struct err *err)
 	if (store_result(run->config, &run->work, run->run, &run->result, &run->progress, err) ||
 		run_keep_lock(run, err))
 		return -1;
+	FAILPOINT("run.stored");
 	run->copy_ms = clock_ms() - started_ms;
 	started_ms = clock_ms();
 	if (publish_run(&publish, &run->work, &run->publication, err))
 		return -1;
+	FAILPOINT("run.published");
 	run->publish_ms = clock_ms() - started_ms;
 	seal_adopt(&seal, run->publication);
+	FAILPOINT("run.adopted");
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "batch/seal.h"
 
 #include "batch/batch.h"
+#include "common/failpoint.h"
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -86,6 +87,7 @@ static int seal_part(const struct seal *seal, redisContext *redis, struct part *
 	seal_base(seal, part, base);
 	if (redis_seal(redis, base, seal->run, &reply, err))
 		return -1;
+	FAILPOINT("seal.part");
 	if (reply.ok) {
 		part->cut = reply.cut;
 		part->sealed = true;
@@ -174,7 +176,8 @@ static int seal_hear_chunk(const struct seal *seal, const struct part *part, con
 			struct ledger_key key = { calendar_day(&seal->config->calendar, ms), currency,
 				LEDGER_SAID, part->partition };
 
-			if (ledger_add(ledger, key, what == 'g' ? value : -value, 0, err))
+			if (ledger_add(ledger, key, what == 'g' ? value + PLANTED(PLANT_CORRECTION) : -value,
+				    0, err))
 				return -1;
 		}
 	}
@@ -300,6 +303,7 @@ static int seal_adopt_part(const struct seal *seal, redisContext *redis, const s
 	seal_base(seal, part, base);
 	if (redis_adopt(redis, base, &adopt, &reply, err))
 		return -1;
+	FAILPOINT("adopt.part");
 	if (!strcmp(reply.what, "stale") || !strcmp(reply.what, "other_log"))
 		log_warn("partition %d of the speed view does not take over the publication: %s",
 			(int)part->partition, reply.what);

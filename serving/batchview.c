@@ -1,6 +1,7 @@
 #include "common/base.h"
 #include "serving/batchview.h"
 
+#include "common/failpoint.h"
 #include "common/kernel/currency.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -61,6 +62,7 @@ static void batchview_publish(struct batchview *batchview)
 {
 	struct batch_view *view = batchview->loading;
 
+	FAILPOINT("view.loaded");
 	batchview->loading = NULL;
 	if (batchview->n_views == BATCHVIEW_KEPT)
 		batch_view_unref(batchview->views[--batchview->n_views]);
