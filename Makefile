@@ -1,11 +1,12 @@
 # make help     what there is to make
-# MODE          release (default), asan, tsan, cover or fuzz; their objects live side by side under build/ and never mix
+# MODE          release (default), asan, tsan, cover, fuzz or fault; their objects live side by side under build/ and never mix
 # V=1           shows the commands; WERROR=1 turns warnings into errors (lint and CI do, a user's newer compiler need not)
 
 VERSION := 0.1.0
 MODE    ?= release
 PREFIX  ?= /usr/local
-B       := build/$(MODE)
+# PLANT         with MODE=fault: a mistake on purpose (common/failpoint.h), which the tests of faults must find
+B       := build/$(MODE)$(addprefix -,$(PLANT))
 BIN     := $(if $(filter release,$(MODE)),build/bin,$(B)/bin)
 
 .DEFAULT_GOAL := all
@@ -32,12 +33,14 @@ F_tsan    := -O1 -g -fsanitize=thread
 F_cover   := -O0 -g --coverage
 # clang only; what 'make fuzz' uses
 F_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# what 'make faults' uses
+F_fault   := -O1 -g -DFAILPOINTS $(if $(PLANT),-DPLANT=PLANT_$(PLANT))
 L_release := -pie -Wl,-z,relro,-z,now
 L_asan    := -fsanitize=address,undefined
 L_tsan    := -fsanitize=thread
 L_cover   := --coverage
 L_fuzz    := -fsanitize=fuzzer,address,undefined
-$(if $(F_$(MODE)),,$(error MODE is release, asan, tsan, cover or fuzz, not '$(MODE)'))
+$(if $(F_$(MODE)),,$(error MODE is release, asan, tsan, cover, fuzz or fault, not '$(MODE)'))
 
 PKGS  := rdkafka hiredis libpq libuv libzstd libxxhash
 CPPF  := -I. -I$(B)/gen -DLAMBDA_VERSION='"$(VERSION)"' $(shell pkg-config --cflags-only-I $(PKGS) 2>/dev/null | sed 's/-I/-isystem /g')
@@ -164,6 +167,14 @@ up: deps-build-stack-test ## starts the local stack: an empty topic, a migrated 
 down: ## stops everything that 'make demo' and 'make up' started, and only that
 	$(Q)tests/demo/stop
 
+faults: deps-build-stack-test ## injects faults by seed and checks every answer (SEED=n ROUNDS=n FAULTS='-n 12 ...')
+	$(Q)$(MAKE) --no-print-directory MODE=fault all
+	$(Q)$(PYTHON) tests/faults/nemesis.py --programs build/fault/bin $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(FAULTS)
+
+faults-check: deps-build-stack-test ## sees to it that 'make faults' finds mistakes that are built in on purpose (minutes)
+	$(Q)for plant in DOUBLE LOSS CORRECTION; do $(MAKE) --no-print-directory MODE=fault PLANT=$$plant all || exit; done
+	$(Q)$(PYTHON) tests/faults/check_plants.py
+
 bench: deps-build-stack-test ## measures: events per second, latency (minutes)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tests/bench/bench.py --programs $(BIN)
@@ -179,7 +190,7 @@ install: all ## installs the three programs (PREFIX, DESTDIR)
 	install -m 755 $(filter-out %/orders,$(wildcard $(foreach p,$(PROGRAMS),$(BIN)/$(p)))) $(DESTDIR)$(PREFIX)/bin
 
 clean: ## removes what was built; a running stack keeps its data
-	$(Q)rm -rf build/release build/asan build/tsan build/cover build/fuzz build/bin
+	$(Q)rm -rf build/release build/asan build/tsan build/cover build/fuzz build/fault build/fault-* build/bin
 
 # for other tools, such as clang-tidy
 print-cppflags:
@@ -189,4 +200,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@printf '\n'; sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
-.PHONY: all clean demo check unit unit-programs fuzz fuzzers valgrind up down bench lint fmt install print-cppflags help FORCE
+.PHONY: all clean demo check unit unit-programs fuzz fuzzers valgrind up down faults faults-check bench lint fmt install print-cppflags help FORCE

@@ -83,8 +83,17 @@ kafka_cluster_id()
 	echo "$id"
 }
 
+# With STACK_KAFKA_PROXIED=PORT:ADVERTISED the broker also listens on PORT, and tells those who come by it that it is at
+# ADVERTISED, where somebody's proxy is.
 kafka_prepare()
 {
+	local proxied=${STACK_KAFKA_PROXIED:-} also='' advertised='' protocol=''
+
+	if [ -n "$proxied" ]; then
+		also=",PROXIED://127.0.0.1:${proxied%:*}"
+		advertised=",PROXIED://127.0.0.1:${proxied#*:}"
+		protocol=',PROXIED:PLAINTEXT'
+	fi
 	mkdir -p "$DIR/kafka"
 	cat > "$DIR/kafka/server.properties" <<-EOF
 		# written by tests/stack at each start
@@ -93,9 +102,9 @@ kafka_prepare()
 		controller.quorum.voters=1@127.0.0.1:$STACK_KAFKA_CONTROLLER_PORT
 		controller.listener.names=CONTROLLER
 		inter.broker.listener.name=PLAINTEXT
-		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-		listeners=PLAINTEXT://127.0.0.1:$STACK_KAFKA_PORT,CONTROLLER://127.0.0.1:$STACK_KAFKA_CONTROLLER_PORT
-		advertised.listeners=PLAINTEXT://127.0.0.1:$STACK_KAFKA_PORT
+		listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT$protocol
+		listeners=PLAINTEXT://127.0.0.1:$STACK_KAFKA_PORT,CONTROLLER://127.0.0.1:$STACK_KAFKA_CONTROLLER_PORT$also
+		advertised.listeners=PLAINTEXT://127.0.0.1:$STACK_KAFKA_PORT$advertised
 		# relative to the server's working directory: a path is free of this file's syntax
 		log.dirs=data
 		auto.create.topics.enable=false

@@ -1,0 +1,222 @@
+"""A round's world: its topic, names and database on the session's stack, the programs behind proxies, the orders, the truth."""
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import psycopg2  # noqa: F401
+import redis
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
+import harness  # noqa: E402
+import proxy  # noqa: E402
+from feeder import Feeder  # noqa: E402
+from truth import Truth  # noqa: E402
+
+FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
+# what a run may end with while the world misbehaves (docs/batch.md): refused, server away, spill directory, not published
+BATCH_MAY_END = (0, 69, 74, 75)
+SPEED_ARGS = ("-X", "session.timeout.ms=6000")
+
+
+def fixed_port():
+    """A free port below the range that the kernel hands out to clients, so that a server can come back to it."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+
+
+class Servers(harness.Stack):
+    """The stack, with a proxy before each server."""
+
+    def __init__(self):
+        self.proxies = proxy.Proxies()
+        # the broker tells its clients where it is: for those that come through the proxy, the proxy
+        self.kafka_port, self.behind_port = fixed_port(), fixed_port()
+        os.environ["STACK_KAFKA_PROXIED"] = f"{self.behind_port}:{self.kafka_port}"
+        super().__init__("faults")
+        self.proxied = {"kafka": self.proxies.add(self.kafka_port, self.behind_port)}
+        self.ports = {"kafka": self.kafka_port}
+        with open(os.path.join(self.directory, "ports"), encoding="utf-8") as f:
+            fixed = dict(line.strip().split("=", 1) for line in f if "=" in line)
+        for name in ("redis", "postgres"):
+            self.ports[name] = fixed_port()
+            self.proxied[name] = self.proxies.add(self.ports[name], int(fixed[f"STACK_{name.upper()}_PORT"].strip("'\"")))
+        self.direct = {name: int(fixed[f"STACK_{name.upper()}_PORT"].strip("'\"")) for name in ("kafka", "redis", "postgres")}
+
+    def pid(self, server):
+        with open(os.path.join(self.directory, f"{server}.pid"), encoding="utf-8") as f:
+            return int(f.read())
+
+    def heal(self):
+        for one in self.proxied.values():
+            one.set()
+        for server in ("postgres", "redis", "kafka"):
+            try:
+                os.kill(self.pid(server), signal.SIGCONT)
+            except (OSError, ValueError):
+                pass
+        self.run("start", "postgres", "redis", "kafka")
+
+    def down(self):
+        super().down()
+        self.proxies.close()
+
+
+class Batch:
+    """A run in the background."""
+
+    def __init__(self, place, args, env):
+        self.place = place
+        self.log_path = place.path(f"batch.{place.n_batches}.log")
+        place.n_batches += 1
+        self.expected_kill = any(k in env for k in ("LAMBDA_FAILPOINT",))
+        self.log = open(self.log_path, "ab")
+        self.popen = subprocess.Popen([os.path.join(harness.PROGRAMS, "lambda-batch"), *args], env=env, stdin=subprocess.DEVNULL,
+                                      stdout=self.log, stderr=self.log)
+        place.batches.append(self)
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def stalled(self):
+        try:
+            with open(f"/proc/{self.popen.pid}/stat", encoding="ascii", errors="replace") as stat:
+                return stat.read().rsplit(")", 1)[1].split()[0] == "T"
+        except OSError:
+            return False
+
+    def wait_stalled(self, seconds=20):
+        """False when it ended before it came there."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.running():
+            if self.stalled():
+                return True
+            time.sleep(0.01)
+        return False
+
+    def go_on(self):
+        if self.running():
+            self.popen.send_signal(signal.SIGCONT)
+
+    def kill(self):
+        self.expected_kill = True
+        if self.running():
+            self.popen.send_signal(signal.SIGKILL)
+
+    def wait(self, seconds=100):
+        self.popen.wait(seconds)
+        return self.popen.returncode
+
+    def text(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+
+class Place(harness.World):
+    def __init__(self, servers, name, directory, seed, rate, partitions=4):
+        self.n_batches, self.n_programs = 0, 0
+        self.batches, self.speeds, self.served = [], [], None
+        self.truth = self.feeder = None
+        super().__init__(servers, name, directory, partitions=partitions)
+        self.port = fixed_port()
+        direct = self.env
+        self.env = dict(direct, LAMBDA_BROKERS=f"127.0.0.1:{servers.ports['kafka']}",
+                        LAMBDA_REDIS=f"redis://127.0.0.1:{servers.ports['redis']}/0",
+                        LAMBDA_POSTGRES=self.postgres.replace(f":{servers.direct['postgres']}/", f":{servers.ports['postgres']}/"))
+        self.truth = Truth(servers.env["LAMBDA_BROKERS"], self.topic, self.zone)
+        self.truth.start(partitions)
+        self.feeder = Feeder(os.path.join(harness.PROGRAMS, "orders"), direct, servers.env["LAMBDA_BROKERS"], self.topic, partitions, rate, seed)
+
+    # --- programs
+
+    def start_program(self, name, args, **env):
+        process = harness.Process(name, args, dict(self.env, **env), self.path(f"{name}.{self.n_programs}.log"))
+        self.n_programs += 1
+        self.processes.append(process)
+        return process
+
+    def start_speed(self, **env):
+        self.speeds.append(self.start_program("lambda-speed", SPEED_ARGS, **env))
+        return self.speeds[-1]
+
+    def start_serving(self, **env):
+        self.served = self.start_program("lambda-serving", ("--listen", f"127.0.0.1:{self.port}"), **env)
+        return self.served
+
+    def start_batch(self, *args, **env):
+        return Batch(self, [*args, "run"], dict(self.env, **env))
+
+    def heal(self, n_speeds):
+        """Whatever was stopped goes on, whatever died is started again."""
+        for process in self.speeds + [self.served] + [b for b in self.batches if b.running()]:
+            if process and process.popen.poll() is None:
+                process.popen.send_signal(signal.SIGCONT)
+        self.speeds = [s for s in self.speeds if s.running()]
+        while len(self.speeds) > n_speeds:
+            self.speeds.pop(0).stop(10)
+        while len(self.speeds) < n_speeds:
+            self.start_speed()
+        if not self.served or not self.served.running():
+            self.start_serving()
+
+    def died(self):
+        """Programs that ended by themselves though nobody wanted it: (name, status, end of the log)."""
+        bad = []
+        for process in self.processes:
+            status = process.popen.poll()
+            if status is not None and status not in (0, -signal.SIGKILL) and not getattr(process, "told", False):
+                process.told = True
+                bad.append((process.name, status, process.text()[-1500:]))
+        return bad
+
+    def bad_batches(self):
+        """Runs that ended as none may: (status, end of the log)."""
+        bad = []
+        for batch in [b for b in self.batches if not b.running()]:
+            status = batch.popen.returncode
+            if status not in BATCH_MAY_END and not (status == -signal.SIGKILL and batch.expected_kill):
+                bad.append((status, batch.text()[-1500:]))
+            batch.log.close()
+            self.batches.remove(batch)
+        return bad
+
+    def redis_client(self):
+        """Past the proxy."""
+        return redis.Redis(host="127.0.0.1", port=self.stack.direct["redis"], socket_timeout=10)
+
+    # --- answers
+
+    def coverage(self):
+        """{partition: offset} of what serving shows, or None while it cannot be asked."""
+        status, _, body = self.get("/metrics")
+        if status != 200:
+            return None
+        found = {}
+        for line in body.decode().splitlines():
+            if line.startswith("lambda_serving_coverage_offset{"):
+                found[int(line.split('"')[1])] = int(line.rsplit(" ", 1)[1])
+        return found
+
+    def add_partition(self):
+        self.add_partitions(self.partitions + 1)
+        self.truth.wanted = self.feeder.partitions = self.partitions
+
+    def close(self):
+        if self.feeder:
+            self.feeder.stop()
+        if self.truth:
+            self.truth.stop()
+        for batch in self.batches:
+            batch.kill()
+            batch.popen.wait()
+        super().close()
