@@ -5,6 +5,7 @@
 #include "common/base.h"
 #include "speed/speed.h"
 
+#include "common/failpoint.h"
 #include "common/log.h"
 
 /* A flush waits for the dead letters of what it passes. */
@@ -63,6 +64,7 @@ void flush_turn(struct speed *speed)
 			continue;
 		speed->n_pending -= p->n_pending;
 		partition_flush(p, speed->fold, &speed->store.command);
+		FAILPOINT("flush.made");
 		store_send(&speed->store, (struct store_owed){ STORE_FLUSH, i, p->life });
 		sent = true;
 	}
@@ -70,8 +72,10 @@ void flush_turn(struct speed *speed)
 		return;
 	speed->is_full = false;
 	speed->flushed_ms = now_ms;
+	FAILPOINT("flush.write");
 	if (store_write(&speed->store, &err))
 		flush_lost_redis(speed, &err);
+	FAILPOINT("flush.sent");
 }
 
 void flush_lost_redis(struct speed *speed, const struct err *err)
@@ -99,6 +103,7 @@ static void flush_on_flush(struct speed *speed, struct partition *p, const redis
 		return;
 	}
 	if (answer.ok) {
+		FAILPOINT("flush.acknowledged");
 		partition_flushed(p);
 		return;
 	}

@@ -12,6 +12,7 @@
 #include "common/base.h"
 #include "speed/speed.h"
 
+#include "common/failpoint.h"
 #include "common/log.h"
 
 void recovery_need(struct speed *speed, struct partition *p, int64_t wait_ms)
@@ -228,8 +229,10 @@ static int recovery_partition(struct speed *speed, struct partition *p, struct e
 		return -1;
 	if (recovery_range(speed, p, &first, &end, err) || recovery_read(speed, p, err))
 		return -1;
+	FAILPOINT("recovery.read");
 	if (published && recovery_adopt(speed, published, p, first, what, err))
 		return -1;
+	FAILPOINT("recovery.adopted");
 	if (!p->known.present || p->known.broken || strcmp(p->known.fold, speed->fold) != 0) {
 		if (published)
 			return err_set(err, ERR_DATABASE,
@@ -241,6 +244,7 @@ static int recovery_partition(struct speed *speed, struct partition *p, struct e
 	}
 	if (recovery_check_log(speed, p, end, err) || recovery_seek(speed, p, first, end, err))
 		return -1;
+	FAILPOINT("recovery.sought");
 	log_info("partition %d: %s run=%" PRId64 " start=%" PRId64 " next=%" PRId64 " read_from=%" PRId64
 		 " end=%" PRId64,
 		p->number, what, redis_state_open(&p->known)->run, redis_state_open(&p->known)->start,
