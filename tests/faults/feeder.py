@@ -61,6 +61,10 @@ class Feeder:
                 return
             except BufferError:
                 self.producer.poll(0.1)
+            except confluent_kafka.KafkaException as error:     # a new partition is not known at once
+                if error.args[0].code() != confluent_kafka.KafkaError._UNKNOWN_PARTITION:
+                    raise
+                self.producer.poll(0.1)
 
     def delivered(self, error, message):
         if error:

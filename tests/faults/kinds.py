@@ -54,7 +54,7 @@ def speed_dies_at(n, name):
 
 @kind("speed: kill -9 in a flush")
 def speed_flush(n):
-    speed_dies_at(n, n.rng.choice(("flush.made", "flush.sent", "flush.acknowledged")))
+    speed_dies_at(n, n.rng.choice(("flush.made", "flush.write", "flush.sent", "flush.acknowledged")))
 
 
 @kind("speed: kill -9 while it recovers")

@@ -186,7 +186,13 @@ class Observer:
     def look_at_answers(self):
         program = self.place.served
         before = self.place.coverage()
-        answer = self.place.answer("/v1/revenue/today")
+        status, _, body = self.place.get("/v1/revenue/today")
+        if status != 200:   # it has just begun, and says so
+            self.counts[f"answers with status {status}"] += 1
+            if status != 503:
+                self.violation(f"answers: {status}: {body[:300]}")
+            return
+        answer = json.loads(body)
         after = self.place.coverage()
         if before is None or after is None or program is not self.place.served:
             return
