@@ -63,17 +63,18 @@ static int published_connect(const struct config *config, PGconn **conn, struct 
 	return pg_schema_check(*conn, err);
 }
 
-static struct timespec published_after(int64_t ms)
+static struct timespec published_after(int64_t now_ms, int64_t ms)
 {
-	int64_t until_ms = clock_wall_ms() + ms;
+	int64_t until_ms = now_ms + ms;
 
 	return (struct timespec){ .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
 }
 
-/* Waits; true when it is time to stop. */
+/* Waits; true when it is time to stop. By the monotonic clock: a wall clock that is set back must not make us
+ * sleep. */
 static bool published_rest(struct published *published, int64_t ms)
 {
-	struct timespec until = published_after(ms);
+	struct timespec until = published_after(clock_ms(), ms);
 	bool stop;
 
 	pthread_mutex_lock(&published->mutex);
@@ -114,9 +115,14 @@ static void *published_run(void *arg)
 struct published *published_start(const struct config *config)
 {
 	struct published *published = xcalloc(1, sizeof(*published));
+	pthread_condattr_t attributes;
+
 	published->config = config;
 	pthread_mutex_init(&published->mutex, NULL);
-	pthread_cond_init(&published->stopping, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&published->stopping, &attributes);
+	pthread_condattr_destroy(&attributes);
 	if (pthread_create(&published->thread, NULL, published_run, published))
 		abort(); /* no thread at start is as good as no memory */
 	return published;
@@ -145,7 +151,7 @@ const struct pg_published *published_get(struct published *published, struct err
 
 bool published_stop(struct published *published)
 {
-	struct timespec until = published_after(PUBLISHED_STOP_MS);
+	struct timespec until = published_after(clock_wall_ms(), PUBLISHED_STOP_MS);
 
 	if (!published)
 		return true;
