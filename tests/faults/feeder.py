@@ -20,7 +20,7 @@ class Feeder:
         self.stopping = False
         self.idle = threading.Event()
         self.producer = confluent_kafka.Producer({"bootstrap.servers": brokers, "linger.ms": 5, "enable.idempotence": True,
-                                                  "message.timeout.ms": 240000, "reconnect.backoff.max.ms": 500})
+                                                  "message.timeout.ms": 240000, "reconnect.backoff.max.ms": 500, "log_level": 2})
         self.orders = subprocess.Popen([program, "generate", "--stdout", "--rate", str(rate), "--seed", str(seed), "--duplicates", "0.04",
                                         "--duplicate-distance", "2000", "--late", "0.03", "--refunds", "0.05", "--out-of-order", "0.1",
                                         "--broken", "0.01"], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -64,6 +64,7 @@ class Feeder:
             except confluent_kafka.KafkaException as error:     # a new partition is not known at once
                 if error.args[0].code() != confluent_kafka.KafkaError._UNKNOWN_PARTITION:
                     raise
+                self.producer.list_topics(self.topic, 10)
                 self.producer.poll(0.1)
 
     def delivered(self, error, message):
@@ -78,7 +79,8 @@ class Feeder:
     def pause(self):
         """Returns when all that was sent is acknowledged; {partition: log's end}."""
         self.running.clear()
-        self.idle.wait(10)
+        if not self.idle.wait(30):
+            raise RuntimeError("the feeder hangs")
         deadline = time.monotonic() + 60
         while len(self.producer) and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -17,7 +17,6 @@ import proxy  # noqa: E402
 from feeder import Feeder  # noqa: E402
 from truth import Truth  # noqa: E402
 
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 # what a run may end with while the world misbehaves (docs/batch.md): refused, server away, spill directory, not published
 BATCH_MAY_END = (0, 69, 74, 75)
 SPEED_ARGS = ("-X", "session.timeout.ms=6000")

@@ -1,24 +1,55 @@
 """What a run of the nemesis found: a summary for the terminal, and docs/faults.md."""
+import os
 import statistics
+import subprocess
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MARK = "<!-- what follows is written by tests/faults/report.py -->"
 
 
 def table(results):
-    lines = ["| kind | injected | violations | exact again after: median | max |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| kind | injected | violations | exact again after: median | max | within |", "| --- | --- | --- | --- | --- | --- |"]
     for name, kind in sorted(results.kinds.items()):
         median = f"{statistics.median(kind.recovered):.1f} s" if kind.recovered else "-"
         most = f"{max(kind.recovered):.1f} s" if kind.recovered else "-"
-        lines.append(f"| {name} | {kind.injected} | {kind.violations} | {median} | {most} |")
+        lines.append(f"| {name} | {kind.injected} | {kind.violations} | {median} | {most} | {kind.within_s} s |")
     return "\n".join(lines)
 
 
-def sometimes(results):
-    return "\n".join(f"- {what}: {n}" for what, n in sorted(results.sometimes.items()))
+def numbers(counter):
+    lines = ["| what | times |", "| --- | --- |"]
+    return "\n".join(lines + [f"| {what} | {n} |" for what, n in sorted(counter.items())])
+
+
+def injected(results):
+    return sum(kind.injected for name, kind in results.kinds.items() if not name.startswith("control"))
+
+
+def last_line(results):
+    kinds = sum(not name.startswith("control") for name in results.kinds)
+    return f"{injected(results)} faults of {kinds} kinds, {results.events} orders, {len(results.violations)} violations"
 
 
 def summary(results):
-    injected = sum(kind.injected for kind in results.kinds.values())
-    lines = [table(results), "", "sometimes:", sometimes(results), "", "the observer:",
-             "\n".join(f"- {what}: {n}" for what, n in sorted(results.looks.items())), ""]
+    lines = [table(results), "", "sometimes:", numbers(results.sometimes), "", "the observer:", numbers(results.looks), ""]
     lines += [f"VIOLATION (seed {seed}, {now}): {text[:400]}" for seed, now, text in results.violations]
-    lines.append(f"{injected} faults of {len(results.kinds)} kinds, {results.events} orders, {len(results.violations)} violations")
+    lines.append(last_line(results))
     return "\n".join(lines)
+
+
+def write(results, path, seed, args):
+    """Replaces the lower part of docs/faults.md."""
+    with open(path, encoding="utf-8") as f:
+        upper = f.read().split(MARK)[0]
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+    text = [upper + MARK, "", "## The last run", "",
+            f"{time.strftime('%Y-%m-%d', time.gmtime(results.started))}, commit {commit}, {(time.time() - results.started) / 60:.0f} minutes: "
+            f"**{last_line(results)}**.", "", f"Again: `make faults SEED={seed} ROUNDS={args.rounds}"
+            + (f" FAULTS='-n {args.n}'" if args.n != 12 else "") + "`", "", table(results), "",
+            "### That it really happened", "", "Counted by the nemesis, or found in the programs' logs:", "", numbers(results.sometimes), "",
+            "### What the observer saw meanwhile", "", numbers(results.looks), ""]
+    if results.violations:
+        text += ["### Violations", ""] + [f"- seed {s}, {now}: {what[:300].replace(chr(10), ' ')}" for s, now, what in results.violations] + [""]
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("\n".join(text))

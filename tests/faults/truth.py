@@ -146,7 +146,7 @@ class Truth:
     def read(self):
         consumer = confluent_kafka.Consumer({"bootstrap.servers": self.brokers, "group.id": "faults-truth", "enable.auto.commit": False,
                                              "enable.partition.eof": True, "isolation.level": "read_committed",
-                                             "auto.offset.reset": "earliest", "reconnect.backoff.max.ms": 500})
+                                             "auto.offset.reset": "earliest", "reconnect.backoff.max.ms": 500, "log_level": 2})
         n = 0
         while not self.stopping:
             if n < self.wanted:

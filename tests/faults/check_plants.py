@@ -1,0 +1,40 @@
+#!/usr/bin/python3
+"""The checker is checked: programs with a mistake built in on purpose (common/failpoint.h) must be found out by a short run of the
+nemesis, by the check that is meant for it; and the same run without a mistake must find nothing."""
+import os
+import subprocess
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+# what is built in -> what the nemesis must say
+PLANTS = {
+    "": None,
+    "DOUBLE": ("is not the fold of its part of the log", "differ from the oracle"),
+    "LOSS": ("is not the fold of its part of the log", "differ from the oracle"),
+    "CORRECTION": ("and nothing was wrong",),
+}
+
+
+def main():
+    failed = 0
+    for plant, must_say in PLANTS.items():
+        programs = os.path.join(ROOT, "build", "fault" + (f"-{plant}" if plant else ""), "bin")
+        done = subprocess.run([sys.executable, os.path.join(HERE, "nemesis.py"), "--programs", programs, "--seed", "3", "-n", "2",
+                               "--patience", "5", "--no-report", "--no-scenarios", "--only", "batch: kill -9 at any", "speed: kill -9 at any"],
+                              cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+        if must_say is None:
+            good = done.returncode == 0
+        else:
+            good = done.returncode == 1 and all(text in done.stdout for text in must_say)
+        print(f"{'ok' if good else 'FAILED'}: {'built with ' + plant if plant else 'no mistake built in'}: the nemesis "
+              f"{'found ' + str(done.stdout.count('VIOLATION (seed') // 2) + ' violations' if done.returncode else 'found nothing'}", flush=True)
+        if not good:
+            print(done.stdout[-6000:])
+            failed += 1
+    print(f"{len(PLANTS) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
