@@ -2,6 +2,7 @@
  *   before = base stored + S        after = the new run
  *   after - before = (base again - base stored)                       recomputed
  *                  + (what S' counts and the run does not, negative)  duplicate_...
+ *                  + (what S' leaves out and the run counts)          late_excluded
  *                  + (S' - S)                                         recomputed, or unexplained
  * The run's own numbers enter by `after` and, independently, by the duplicates that it found: so the sum is a
  * control. */
@@ -66,6 +67,8 @@ static int correction_entry(
 		return correction_explain(c, CORRECTION_DUPLICATE_BEYOND_HORIZON, net_e4, entry->events);
 	case LEDGER_OTHER_PARTITION:
 		return correction_explain(c, CORRECTION_DUPLICATE_OTHER_PARTITION, net_e4, entry->events);
+	case LEDGER_LATE_EXCLUDED:
+		return correction_explain(c, CORRECTION_LATE_EXCLUDED, net_e4, entry->events);
 	}
 	assert(0 && "a kind without a case");
 	return -1;

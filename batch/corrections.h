@@ -8,6 +8,7 @@
 #define CORRECTION_CAUSES(X) \
 	X(DUPLICATE_BEYOND_HORIZON, "duplicate_beyond_horizon") \
 	X(DUPLICATE_OTHER_PARTITION, "duplicate_other_partition") \
+	X(LATE_EXCLUDED, "late_excluded") \
 	X(RECOMPUTED, "recomputed") \
 	X(UNEXPLAINED, "unexplained")
 

@@ -1,5 +1,6 @@
-/* Layout: length of the rest (4 bytes), id (16), flags (1), then varints: partition, offset, record_ms; body:
- * minute, currency and type, total, units, number of lines, and per line sku, quantity, unit price. */
+/* Layout: length of the rest (4 bytes), id (16), flags (1), then varints: partition, offset, record_ms,
+ * late_ms if FACT_LATE; body: minute, currency and type, total, units, customer + 1 or 0, number of lines,
+ * and per line sku, quantity, unit price. */
 #include "common/base.h"
 #include "batch/facts.h"
 
@@ -41,11 +42,11 @@ static int64_t fact_unzigzag(uint64_t value)
 
 size_t fact_size_max(const struct event *event)
 {
-	return FACT_HEAD_BYTES + 8 * FACT_VARINT_MAX + (size_t)event->n_lines * 3 * FACT_VARINT_MAX;
+	return FACT_HEAD_BYTES + 10 * FACT_VARINT_MAX + (size_t)event->n_lines * 3 * FACT_VARINT_MAX;
 }
 
-size_t fact_encode(
-	unsigned char *start, const struct fact *fact, const struct event *event, const uint32_t *skus)
+size_t fact_encode(unsigned char *start, const struct fact *fact, const struct event *event,
+	const struct fact_texts *texts)
 {
 	unsigned char *at = start + 4;
 	uint32_t len;
@@ -56,13 +57,16 @@ size_t fact_encode(
 	at = fact_put(at, (uint64_t)fact->partition);
 	at = fact_put(at, (uint64_t)fact->offset);
 	at = fact_put(at, fact_zigzag(fact->record_ms));
+	if (fact->flags & FACT_LATE)
+		at = fact_put(at, (uint64_t)fact->late_ms);
 	at = fact_put(at, (uint64_t)(event->time_ms / MINUTE_MS)); /* event times are after 1980 */
 	at = fact_put(at, (uint64_t)event->currency << 1 | (event->type == EVENT_REFUNDED ? FACT_REFUND : 0));
 	at = fact_put(at, (uint64_t)event->total_e4);
 	at = fact_put(at, (uint64_t)event->units);
+	at = fact_put(at, texts->customer == FACT_NO_CUSTOMER ? 0 : (uint64_t)texts->customer + 1);
 	at = fact_put(at, event->n_lines);
 	for (uint32_t i = 0; i < event->n_lines; i++) {
-		at = fact_put(at, skus[i]);
+		at = fact_put(at, texts->skus[i]);
 		at = fact_put(at, (uint64_t)event->lines[i].quantity);
 		at = fact_put(at, (uint64_t)event->lines[i].unit_price_e4);
 	}
@@ -75,7 +79,7 @@ const unsigned char *fact_decode(
 	const unsigned char *at, struct fact *ret_fact, const unsigned char **ret_body)
 {
 	const unsigned char *next;
-	uint64_t partition, offset, record_ms;
+	uint64_t partition, offset, record_ms, late_ms = 0;
 	uint32_t len;
 
 	memcpy(&len, at, 4);
@@ -86,21 +90,26 @@ const unsigned char *fact_decode(
 	ret_fact->flags = *at++;
 	at = fact_get(at, &partition);
 	at = fact_get(at, &offset);
-	*ret_body = fact_get(at, &record_ms);
+	at = fact_get(at, &record_ms);
+	if (ret_fact->flags & FACT_LATE)
+		at = fact_get(at, &late_ms);
+	*ret_body = at;
 	ret_fact->partition = (int32_t)partition;
 	ret_fact->offset = (int64_t)offset;
 	ret_fact->record_ms = fact_unzigzag(record_ms);
+	ret_fact->late_ms = (int64_t)late_ms;
 	return next;
 }
 
-void fact_event(const unsigned char *at, struct event *event, uint32_t *skus)
+void fact_event(const unsigned char *at, struct event *event, struct fact_texts *texts)
 {
-	uint64_t minute, kind, total_e4, units, n_lines;
+	uint64_t minute, kind, total_e4, units, customer, n_lines;
 
 	at = fact_get(at, &minute);
 	at = fact_get(at, &kind);
 	at = fact_get(at, &total_e4);
 	at = fact_get(at, &units);
+	at = fact_get(at, &customer);
 	at = fact_get(at, &n_lines);
 	assert(n_lines <= EVENT_LINES_MAX);
 	event->time_ms = (int64_t)minute * MINUTE_MS;
@@ -109,13 +118,14 @@ void fact_event(const unsigned char *at, struct event *event, uint32_t *skus)
 	event->total_e4 = (int64_t)total_e4;
 	event->units = (int64_t)units;
 	event->n_lines = (uint32_t)n_lines;
+	texts->customer = customer ? (uint32_t)(customer - 1) : FACT_NO_CUSTOMER;
 	for (uint32_t i = 0; i < event->n_lines; i++) {
 		uint64_t sku, quantity, price_e4;
 
 		at = fact_get(at, &sku);
 		at = fact_get(at, &quantity);
 		at = fact_get(at, &price_e4);
-		skus[i] = (uint32_t)sku;
+		texts->skus[i] = (uint32_t)sku;
 		event->lines[i].quantity = (int32_t)quantity;
 		event->lines[i].unit_price_e4 = (int64_t)price_e4;
 	}

@@ -14,6 +14,7 @@ enum ledger_kind {
 	LEDGER_AFTER, /* the new run's answer */
 	LEDGER_BEYOND_HORIZON, /* counted by speed's rules, but a duplicate in its own partition */
 	LEDGER_OTHER_PARTITION, /* ... of an event in another partition */
+	LEDGER_LATE_EXCLUDED, /* left out by speed's rules because it was late, but counted by the run */
 };
 
 struct ledger_key {

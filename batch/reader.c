@@ -21,13 +21,15 @@ struct reader_fold {
 	struct counters ignored;
 };
 
-void reader_init(
-	struct reader *reader, const struct config *config, const struct bins_plan *plan, bool explain)
+void reader_init(struct reader *reader, const struct config *config, const struct bins_plan *plan,
+	bool explain, int64_t customers_from_ms)
 {
-	*reader = (struct reader){ .config = config, .explain = explain };
+	*reader = (struct reader){
+		.config = config, .explain = explain, .customers_from_ms = customers_from_ms
+	};
 	reader->parser = event_parser_new();
-	reader->skus = dictionary_new();
-	reader->line_skus = xcalloc(EVENT_LINES_MAX, sizeof(*reader->line_skus));
+	reader->texts = dictionary_new();
+	reader->numbers.skus = xcalloc(EVENT_LINES_MAX, sizeof(*reader->numbers.skus));
 	bins_writer_init(&reader->bins, plan);
 	names_init(&reader->names);
 	ledger_init(&reader->ledger);
@@ -42,8 +44,8 @@ void reader_release(struct reader *reader)
 	free(reader->folds);
 	free(reader->parts);
 	event_parser_free(reader->parser);
-	dictionary_free(reader->skus);
-	free(reader->line_skus);
+	dictionary_free(reader->texts);
+	free(reader->numbers.skus);
 	bins_writer_release(&reader->bins);
 	names_release(&reader->names);
 	ledger_release(&reader->ledger);
@@ -92,18 +94,20 @@ static void reader_fold_speed(struct reader_fold *fold, int64_t next)
 
 /* Flags of the fact. event is NULL when it was rejected. */
 static unsigned reader_fold_record(struct reader_fold *fold, const struct record *record,
-	const struct event *event, enum event_reject reject)
+	const struct event *event, enum event_reject reject, int64_t *ret_late_ms)
 {
 	unsigned flags = record->offset < fold->part->base_cut ? FACT_BELOW_BASE : 0;
-	bool late;
 
 	if (record->offset >= fold->speed_from && !fold->speeding)
 		reader_fold_speed(fold, fold->speed_from);
 	if (fold->speeding) {
-		if (fold_record(&fold->speed, record->offset, record->timestamp_ms, event, reject,
-			    &fold->ignored, &late) == VERDICT_COUNTED)
-			flags |= FACT_SPEED;
-		return flags | (late ? FACT_LATE : 0);
+		enum verdict verdict = fold_record(&fold->speed, record->offset, record->timestamp_ms, event,
+			reject, &fold->ignored, ret_late_ms);
+
+		flags |= verdict == VERDICT_COUNTED    ? FACT_SPEED
+			 : verdict == VERDICT_EXCLUDED ? FACT_EXCLUDED
+						       : 0;
+		return flags | (*ret_late_ms ? FACT_LATE : 0);
 	}
 	if (record->offset >= fold->warm_from) {
 		if (!fold->warming)
@@ -112,8 +116,9 @@ static unsigned reader_fold_record(struct reader_fold *fold, const struct record
 		fold->warming = true;
 		fold_warm(&fold->speed, record->offset, record->timestamp_ms, event);
 	}
-	fold_record(&fold->plain, record->offset, record->timestamp_ms, event, reject, &fold->ignored, &late);
-	return flags | (late ? FACT_LATE : 0);
+	fold_record(&fold->plain, record->offset, record->timestamp_ms, event, reject, &fold->ignored,
+		ret_late_ms);
+	return flags | (*ret_late_ms ? FACT_LATE : 0);
 }
 
 /* What the next run, speed and serving need at the cut. */
@@ -144,24 +149,27 @@ static int reader_expect(
 }
 
 static int reader_keep(struct reader *reader, const struct record *record, const struct event *event,
-	unsigned flags, struct err *err)
+	unsigned flags, int64_t late_ms, struct err *err)
 {
 	struct fact fact = { event_id_hash(event->event_id), record->part->partition, flags, record->offset,
-		record->timestamp_ms };
+		record->timestamp_ms, late_ms };
 	unsigned bin = bins_of(reader->bins.plan, fact.id);
 	unsigned char *room = bins_room(&reader->bins, bin, fact_size_max(event), err);
 
 	if (!room)
 		return -1;
+	reader->numbers.customer = event->customer_id.at && event->time_ms >= reader->customers_from_ms
+					   ? dictionary_put(reader->texts, event->customer_id)
+					   : FACT_NO_CUSTOMER;
 	for (uint32_t i = 0; i < event->n_lines; i++) {
 		const struct event_line *line = &event->lines[i];
 
-		reader->line_skus[i] = dictionary_put(reader->skus, line->sku);
+		reader->numbers.skus[i] = dictionary_put(reader->texts, line->sku);
 		if (line->name.at)
-			names_see(&reader->names, reader->line_skus[i], line->name, event->time_ms,
+			names_see(&reader->names, reader->numbers.skus[i], line->name, event->time_ms,
 				fact.partition, fact.offset);
 	}
-	bins_used(&reader->bins, bin, fact_encode(room, &fact, event, reader->line_skus));
+	bins_used(&reader->bins, bin, fact_encode(room, &fact, event, &reader->numbers));
 	return 0;
 }
 
@@ -171,13 +179,14 @@ int reader_record(void *arg, const struct record *record, struct err *err)
 	struct reader_fold *fold = reader_fold_of(reader, record->part);
 	const struct event *event = NULL;
 	enum event_reject reject = event_parse(reader->parser, record->value, record->value_len, &event);
+	int64_t late_ms;
 	unsigned flags;
 
 	if (atomic_load_explicit(&reader->give_up, memory_order_relaxed))
 		return batch_stopped(err);
 	if (reject != EVENT_OK)
 		event = NULL;
-	flags = reader_fold_record(fold, record, event, reject);
+	flags = reader_fold_record(fold, record, event, reject, &late_ms);
 	reader->counters.records++;
 	tail_of_record(&record->part->tail, record->offset, record->timestamp_ms, record->key,
 		record->key_len, record->value, record->value_len);
@@ -188,7 +197,7 @@ int reader_record(void *arg, const struct record *record, struct err *err)
 	}
 	if (flags & FACT_SPEED && reader_expect(reader, record->part, event, err))
 		return -1;
-	return reader_keep(reader, record, event, flags, err);
+	return reader_keep(reader, record, event, flags, late_ms, err);
 }
 
 /* --- thread --- */

@@ -19,9 +19,10 @@ struct reader {
 	struct reader_fold *folds; /* one per part */
 	int n_parts;
 	bool explain; /* speed's rules are applied too, for the corrections */
+	int64_t customers_from_ms; /* as in struct tally */
 	struct event_parser *parser;
-	struct dictionary *skus;
-	uint32_t *line_skus;
+	struct dictionary *texts; /* skus and customers */
+	struct fact_texts numbers; /* of the event at hand */
 	pthread_t thread;
 	bool started;
 
@@ -38,8 +39,8 @@ struct reader {
 	_Atomic bool give_up; /* set from outside: another reader has failed */
 };
 
-void reader_init(
-	struct reader *reader, const struct config *config, const struct bins_plan *plan, bool explain);
+void reader_init(struct reader *reader, const struct config *config, const struct bins_plan *plan,
+	bool explain, int64_t customers_from_ms);
 void reader_release(struct reader *reader);
 /* Before reader_start(). */
 void reader_add(struct reader *reader, struct part *part);

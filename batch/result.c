@@ -21,6 +21,7 @@ struct result_work {
 	struct history *history;
 	struct progress *progress;
 	bool explain;
+	int64_t customers_from_ms;
 	struct bins_plan plan;
 	struct reader *readers;
 	int n_readers;
@@ -113,8 +114,8 @@ static void result_open(struct result_work *work)
 	work->readers = xcalloc((size_t)work->n_readers, sizeof(*work->readers));
 	work->sources = xcalloc((size_t)work->n_readers, sizeof(*work->sources));
 	for (int i = 0; i < work->n_readers; i++) {
-		reader_init(&work->readers[i], config, &work->plan, work->explain);
-		work->sources[i] = (struct winners_source){ &work->readers[i].bins, work->readers[i].skus };
+		reader_init(&work->readers[i], config, &work->plan, work->explain, work->customers_from_ms);
+		work->sources[i] = (struct winners_source){ &work->readers[i].bins, work->readers[i].texts };
 	}
 	result_share(work);
 	progress_phase(work->progress, "reading", "records", n_records);
@@ -207,7 +208,7 @@ static int result_find_winners(struct result_work *work, struct err *err)
 		int status;
 
 		searcher->work = work;
-		winners_init(&searcher->winners, &work->config->calendar);
+		winners_init(&searcher->winners, &work->config->calendar, work->customers_from_ms);
 		status = pthread_create(&searcher->thread, NULL, result_search, searcher);
 		searcher->started = !status;
 		if (status) {
@@ -244,7 +245,7 @@ static int result_merge(
 		const struct reader *reader = &work->readers[i];
 
 		counters_add(&result->counters, &reader->counters);
-		names_merge(&result->names, result->sums.tally.skus, &reader->names, reader->skus);
+		names_merge(&result->names, result->sums.tally.texts, &reader->names, reader->texts);
 		result->spilled_bytes += reader->bins.spilled_bytes;
 		if (ledger_merge(ledger, &reader->ledger, err))
 			return -1;
@@ -329,15 +330,18 @@ static int result_work(
 }
 
 int result_compute(struct result *ret_result, const struct config *config, struct history *history,
-	bool explain, struct ledger *ledger, struct progress *progress, struct err *err)
+	bool explain, int64_t now_ms, struct ledger *ledger, struct progress *progress, struct err *err)
 {
 	struct result_work work = {
 		.config = config, .history = history, .progress = progress, .explain = explain
 	};
-	struct result result = { 0 };
+	struct result result = { .customers_from_ms = TALLY_NO_CUSTOMERS };
 	int failed;
 
-	winners_init(&result.sums, &config->calendar);
+	if (config->rules.customers)
+		result.customers_from_ms = (now_ms - TALLY_CUSTOMERS_MS) / MINUTE_MS * MINUTE_MS;
+	work.customers_from_ms = result.customers_from_ms;
+	winners_init(&result.sums, &config->calendar, result.customers_from_ms);
 	table_init(&result.days, sizeof(struct day_sum), sizeof(struct day_key));
 	names_init(&result.names);
 	failed = result_work(&result, &work, ledger, err);

@@ -19,18 +19,22 @@ struct day_sum {
 struct result {
 	struct winners sums; /* .tally and .ledger of all bins */
 	struct table days; /* struct day_sum */
-	struct names names; /* by number in sums.tally.skus */
+	struct names names; /* by number in sums.tally.texts */
 	struct counters counters; /* records, counted, duplicate, late, rejected: over all partitions */
+	int64_t customers_from_ms; /* orders are kept by customer from this event time on; TALLY_NO_CUSTOMERS
+				    */
 	int64_t read_ms, fold_ms, spilled_bytes;
 };
 
 /* Reads [first, cut) of all parts and adds up.
  * - explain: facts for the corrections are wanted too
- * - ledger: gets LEDGER_EXPECTED, BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION and AFTER
+ * - now_ms: wall clock at the cut: the orders of TALLY_CUSTOMERS_MS before it are kept by customer, if the
+ * rules want that
+ * - ledger: gets LEDGER_EXPECTED, BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION, LATE_EXCLUDED and AFTER
  * - errors: those of reading and spilling; ERR_INTERNAL when the control totals do not agree: nothing may be
  *   published */
 MUST_USE int result_compute(struct result *ret_result, const struct config *config, struct history *history,
-	bool explain, struct ledger *ledger, struct progress *progress, struct err *err);
+	bool explain, int64_t now_ms, struct ledger *ledger, struct progress *progress, struct err *err);
 void result_release(struct result *result);
 
 #endif

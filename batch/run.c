@@ -204,14 +204,17 @@ static char *run_rejected_json(const struct counters *counters)
 static int run_counts(struct run *run, struct err *err)
 {
 	const struct counters *c = &run->result.counters;
-	char n[6][DATABASE_NUMBER_MAX];
+	int64_t customers_from_ms = run->result.customers_from_ms;
+	char n[7][DATABASE_NUMBER_MAX];
 	SCOPED(xfreep) char *reasons = run_rejected_json(c);
 	SCOPED(xfreep) char *json = xasprintf("%s}", reasons);
 
-	return pg_exec(run->lock, sql_run_counts, 7,
+	return pg_exec(run->lock, sql_run_counts, 8,
 		(const char *const[]){ database_number(n[0], run->run), database_number(n[1], c->records),
 			database_number(n[2], c->counted), database_number(n[3], c->duplicate),
-			database_number(n[4], counters_rejected(c)), database_number(n[5], c->late), json },
+			database_number(n[4], counters_rejected(c)), database_number(n[5], c->late), json,
+			customers_from_ms == TALLY_NO_CUSTOMERS ? NULL
+								: database_number(n[6], customers_from_ms) },
 		NULL, err);
 }
 
@@ -231,7 +234,7 @@ static int run_correct(struct run *run, struct err *err)
 static int run_compute(struct run *run, struct err *err)
 {
 	if (run_load_base(run, err) || result_compute(&run->result, run->config, &run->history, run->answered,
-					       &run->ledger, &run->progress, err))
+					       run->cut_time_ms, &run->ledger, &run->progress, err))
 		return -1;
 	FAILPOINT("run.computed");
 	if (run_correct(run, err) || run_keep_lock(run, err) || run_counts(run, err))

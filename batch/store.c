@@ -129,7 +129,7 @@ static int store_products(PGconn *conn, int64_t run, const struct result *result
 		const struct product *product = table_at(&tally->products, i);
 
 		rows[i] = (struct store_row){ product->key.day, product->key.currency,
-			dictionary_get(tally->skus, product->key.sku), product };
+			dictionary_get(tally->texts, product->key.sku), product };
 	}
 	qsort(rows, tally->products.n, sizeof(*rows), store_compare);
 	store_table(name, "product_days", run);
@@ -164,9 +164,59 @@ static int store_names(PGconn *conn, int64_t run, const struct result *result, i
 			continue;
 		copy_row(&copy, 3);
 		copy_int64(&copy, run);
-		copy_text(&copy, dictionary_get(result->sums.tally.skus, sku));
+		copy_text(&copy, dictionary_get(result->sums.tally.texts, sku));
 		copy_text(&copy, text);
 		++*done;
+	}
+	return copy_end(&copy, err);
+}
+
+static int store_late(PGconn *conn, int64_t run, const struct result *result, int64_t *done, struct err *err)
+{
+	const struct table *days = &result->sums.tally.late;
+	struct copy copy;
+	char name[64];
+
+	store_table(name, "late_days", run);
+	copy_start(&copy, conn, name);
+	for (size_t i = 0; i < days->n; i++) {
+		const struct late_day *late = table_at(days, i);
+
+		copy_row(&copy, 6);
+		copy_int64(&copy, run);
+		copy_date(&copy, late->key.day);
+		copy_text(&copy, store_text(currency_code(late->key.currency)));
+		copy_int64(&copy, late->events);
+		copy_int64(&copy, late->net_e4);
+		copy_int64(&copy, late->worst_ms);
+		++*done;
+	}
+	return copy_end(&copy, err);
+}
+
+static int store_customers(PGconn *conn, int64_t run, const struct result *result, struct progress *progress,
+	int64_t *done, struct err *err)
+{
+	const struct tally *tally = &result->sums.tally;
+	struct copy copy;
+	char name[64];
+
+	store_table(name, "customer_minutes", run);
+	copy_start(&copy, conn, name);
+	for (size_t i = 0; i < tally->customers.n; i++) {
+		const struct customer_minute *minute = table_at(&tally->customers, i);
+
+		copy_row(&copy, 8);
+		copy_int64(&copy, run);
+		copy_text(&copy, dictionary_get(tally->texts, minute->key.customer));
+		copy_time(&copy, (int64_t)minute->key.minute * MINUTE_MS);
+		copy_text(&copy, store_text(currency_code(minute->key.currency)));
+		copy_int64(&copy, minute->revenue.gross_e4);
+		copy_int64(&copy, minute->revenue.refunds_e4);
+		copy_int64(&copy, minute->revenue.orders);
+		copy_int64(&copy, minute->revenue.refund_count);
+		if (++*done % STORE_STEP == 0)
+			progress_at(progress, *done);
 	}
 	return copy_end(&copy, err);
 }
@@ -184,7 +234,8 @@ static int store_try(const struct config *config, PGconn *conn, int64_t run, con
 		store_minutes(config, conn, run, result, progress, done, err) ||
 		store_days(conn, run, result, done, err) ||
 		store_products(conn, run, result, progress, done, err) ||
-		store_names(conn, run, result, done, err) ||
+		store_names(conn, run, result, done, err) || store_late(conn, run, result, done, err) ||
+		store_customers(conn, run, result, progress, done, err) ||
 		pg_exec(conn, sql_run_tables_finish, 1, params, NULL, err) ||
 		pg_exec(conn, "COMMIT", 0, NULL, NULL, err))
 		return -1;
@@ -194,8 +245,9 @@ static int store_try(const struct config *config, PGconn *conn, int64_t run, con
 int store_result(const struct config *config, PGconn **conn, int64_t run, const struct result *result,
 	struct progress *progress, struct err *err)
 {
+	const struct tally *tally = &result->sums.tally;
 	int64_t n_rows =
-		(int64_t)(result->sums.tally.buckets.n + result->days.n + result->sums.tally.products.n);
+		(int64_t)(tally->buckets.n + result->days.n + tally->products.n + tally->customers.n);
 	int64_t done;
 	bool another;
 

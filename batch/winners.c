@@ -4,7 +4,6 @@
 #include "common/base.h"
 #include "batch/winners.h"
 
-#include "common/kernel/money.h"
 #include "common/mem.h"
 
 struct winner_place {
@@ -25,15 +24,16 @@ struct winner_seen {
 
 static_assert(sizeof(struct winner_seen) == 24, "no padding in a key");
 
-void winners_init(struct winners *winners, const struct calendar *calendar)
+void winners_init(struct winners *winners, const struct calendar *calendar, int64_t customers_from_ms)
 {
 	*winners = (struct winners){ .calendar = calendar };
 	table_init(&winners->ids, sizeof(struct winner_entry), sizeof(struct event_id_hash));
 	table_init(&winners->seen, sizeof(struct winner_seen), sizeof(struct winner_seen));
 	tally_init(&winners->tally);
+	winners->tally.customers_from_ms = customers_from_ms;
 	ledger_init(&winners->ledger);
 	winners->event.lines = xcalloc(EVENT_LINES_MAX, sizeof(*winners->event.lines));
-	winners->skus = xcalloc(EVENT_LINES_MAX, sizeof(*winners->skus));
+	winners->numbers.skus = xcalloc(EVENT_LINES_MAX, sizeof(*winners->numbers.skus));
 }
 
 void winners_release(struct winners *winners)
@@ -43,7 +43,7 @@ void winners_release(struct winners *winners)
 	tally_release(&winners->tally);
 	ledger_release(&winners->ledger);
 	free(winners->event.lines);
-	free(winners->skus);
+	free(winners->numbers.skus);
 	free(winners->cursor.buffer);
 	*winners = (struct winners){ 0 };
 }
@@ -157,7 +157,9 @@ static int winners_explain(
 		if (!counts)
 			return winners_note(winners, LEDGER_OTHER_PARTITION, -1, err);
 	}
-	if (counts || !(fact->flags & FACT_SPEED))
+	if (counts)
+		return fact->flags & FACT_EXCLUDED ? winners_note(winners, LEDGER_LATE_EXCLUDED, 1, err) : 0;
+	if (!(fact->flags & FACT_SPEED))
 		return 0;
 	return winners_note(winners,
 		fact->partition == entry->best.partition ? LEDGER_BEYOND_HORIZON : LEDGER_OTHER_PARTITION, -1,
@@ -173,7 +175,7 @@ static int winners_count(struct winners *winners, const struct winners_source *s
 	bool loaded = counts || winner_is(&entry->base, fact) || fact->flags & FACT_SPEED;
 
 	if (loaded)
-		fact_event(body, event, winners->skus);
+		fact_event(body, event, &winners->numbers);
 	if (loaded && winners_explain(winners, entry, fact, err))
 		return -1;
 	if (!counts) {
@@ -181,9 +183,16 @@ static int winners_count(struct winners *winners, const struct winners_source *s
 		return 0;
 	}
 	winners->tally.counters.counted++;
-	winners->tally.counters.late += fact->flags & FACT_LATE ? 1 : 0;
+	event->customer_id = winners->numbers.customer == FACT_NO_CUSTOMER
+				     ? (struct text){ 0 }
+				     : dictionary_get(source->texts, winners->numbers.customer);
 	for (uint32_t i = 0; i < event->n_lines; i++)
-		event->lines[i].sku = dictionary_get(source->skus, winners->skus[i]);
+		event->lines[i].sku = dictionary_get(source->texts, winners->numbers.skus[i]);
+	if (fact->flags & FACT_LATE) {
+		winners->tally.counters.late++;
+		if (tally_add_late(&winners->tally, winners->calendar, event, fact->late_ms, err))
+			return -1;
+	}
 	return tally_add(&winners->tally, winners->calendar, event, err);
 }
 
@@ -203,43 +212,10 @@ int winners_bin(struct winners *winners, const struct winners_source *sources, i
 
 /* --- merging --- */
 
-static int winners_merge_buckets(struct tally *sum, const struct tally *more)
-{
-	bool new;
-
-	for (size_t i = 0; i < more->buckets.n; i++) {
-		const struct bucket *from = table_at(&more->buckets, i);
-		struct bucket *to = table_put(&sum->buckets, &from->key, &new);
-
-		if (revenue_add(&to->revenue, &from->revenue))
-			return -1;
-	}
-	return 0;
-}
-
-static int winners_merge_products(struct tally *sum, const struct tally *more)
-{
-	bool new;
-
-	for (size_t i = 0; i < more->products.n; i++) {
-		const struct product *from = table_at(&more->products, i);
-		struct product_key key = from->key;
-		struct product *to;
-
-		key.sku = dictionary_put(sum->skus, dictionary_get(more->skus, from->key.sku));
-		to = table_put(&sum->products, &key, &new);
-		if (money_add(to->net_e4, from->net_e4, &to->net_e4) ||
-			money_add(to->units, from->units, &to->units))
-			return -1;
-	}
-	return 0;
-}
-
 int winners_merge(struct winners *sum, const struct winners *more, struct err *err)
 {
 	counters_add(&sum->tally.counters, &more->tally.counters);
-	if (winners_merge_buckets(&sum->tally, &more->tally) ||
-		winners_merge_products(&sum->tally, &more->tally))
-		return err_set(err, ERR_DATA, "a sum exceeds 64 bits");
+	if (tally_merge(&sum->tally, &more->tally, err))
+		return -1;
 	return ledger_merge(&sum->ledger, &more->ledger, err);
 }

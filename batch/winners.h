@@ -13,7 +13,7 @@
 /* What one reader has left: facts and the texts that they speak of. Immutable by now. */
 struct winners_source {
 	const struct bins_writer *bins;
-	const struct dictionary *skus;
+	const struct dictionary *texts;
 };
 
 struct winners {
@@ -22,12 +22,13 @@ struct winners {
 	struct table seen; /* (id, partition) that lost against another partition; rarely used */
 	struct bins_cursor cursor;
 	struct tally tally; /* out: what counts; tally.counters: counted, duplicate, late */
-	struct ledger ledger; /* out: LEDGER_BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION */
+	struct ledger ledger; /* out: LEDGER_BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION, LATE_EXCLUDED */
 	struct event event; /* of the fact at hand */
-	uint32_t *skus;
+	struct fact_texts numbers;
 };
 
-void winners_init(struct winners *winners, const struct calendar *calendar);
+/* customers_from_ms: as in struct tally. */
+void winners_init(struct winners *winners, const struct calendar *calendar, int64_t customers_from_ms);
 void winners_release(struct winners *winners);
 
 /* Memory that the search takes per id of a bin, about. */

@@ -62,6 +62,10 @@ static const struct setting settings[] = {
 		"an event is late when event time has passed its minute by this much", NULL },
 	{ "max-skew", "TIME", SETTING_DURATION, CONFIG_ALL, AT(max_skew_ms), 0, 30 * DAY_MS, "10min",
 		"an event further ahead of its record's timestamp does not move event time", NULL },
+	{ "late", "WORD", SETTING_WORD, CONFIG_ALL, AT(late), 0, 0, "count",
+		"what speed does with a late event; batch counts them all", "count exclude" },
+	{ "customers", "WORD", SETTING_WORD, CONFIG_ALL, AT(customers), 0, 0, "yes",
+		"whether the orders of the last 48 h are also kept by customer", "yes no" },
 	{ "rollback-keep", "TIME", SETTING_DURATION, CONFIG_BATCH | CONFIG_SPEED, AT(rollback_keep_ms), 0,
 		30 * DAY_MS, "30min", "how long speed's state is kept after a run has covered it", NULL },
 	{ "memory", "SIZE", SETTING_SIZE, CONFIG_BATCH, AT(memory_bytes), 1 << 20, INT64_C(1) << 40, "256MiB",
@@ -403,6 +407,8 @@ int config_load(struct config *config, enum config_program program, const char *
 		.horizon_ms = config->horizon_ms,
 		.grace_ms = config->grace_ms,
 		.max_skew_ms = config->max_skew_ms,
+		.exclude_late = !strcmp(config->late, "exclude"),
+		.customers = !strcmp(config->customers, "yes"),
 	};
 	return 0;
 }

@@ -24,6 +24,8 @@ struct config {
 
 	/* rules: what can change a number (struct fold_rules) */
 	int64_t horizon_records, horizon_ms, grace_ms, max_skew_ms;
+	const char *late; /* "count" or "exclude" */
+	const char *customers; /* "yes" or "no" */
 
 	/* batch and speed */
 	int64_t rollback_keep_ms;

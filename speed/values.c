@@ -44,16 +44,16 @@ static struct values_day *values_day(
 int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t record_ms,
 	const struct event *event, enum event_reject reject, struct err *err)
 {
-	bool late;
+	int64_t late_ms;
 
-	switch (fold_record(fold, offset, record_ms, event, reject, &values->tally.counters, &late)) {
+	switch (fold_record(fold, offset, record_ms, event, reject, &values->tally.counters, &late_ms)) {
 	case VERDICT_REJECTED:
 		return 0;
 	case VERDICT_DUPLICATE:
 		values_day(values, fold, event)->duplicate++;
 		return 0;
 	case VERDICT_COUNTED:
-		if (late)
+		if (late_ms)
 			values_day(values, fold, event)->late++;
 		return tally_add(&values->tally, fold->rules->calendar, event, err);
 	}
@@ -143,7 +143,7 @@ static void values_revenue(struct values *values, struct redis_command *command,
 static void values_product_fields(
 	const struct values *values, struct redis_command *command, const struct product *product)
 {
-	struct text sku = dictionary_get(values->tally.skus, product->key.sku);
+	struct text sku = dictionary_get(values->tally.texts, product->key.sku);
 	char field[4 + EVENT_ID_MAX_BYTES];
 
 	assert(sku.len <= EVENT_ID_MAX_BYTES);

@@ -5,9 +5,11 @@
 void fold_version(const struct fold_rules *rules, char buf[FOLD_VERSION_MAX])
 {
 	int len = snprintf(buf, FOLD_VERSION_MAX,
-		"k%d;tz=%s;horizon=%" PRId64 "/%" PRId64 ";grace=%" PRId64 ";skew=%" PRId64, KERNEL_VERSION,
-		rules->calendar->zone, rules->horizon_records, rules->horizon_ms, rules->grace_ms,
-		rules->max_skew_ms);
+		"k%d;tz=%s;horizon=%" PRId64 "/%" PRId64 ";grace=%" PRId64 ";skew=%" PRId64
+		";late=%s;customers=%s",
+		KERNEL_VERSION, rules->calendar->zone, rules->horizon_records, rules->horizon_ms,
+		rules->grace_ms, rules->max_skew_ms, rules->exclude_late ? "exclude" : "count",
+		rules->customers ? "yes" : "no");
 
 	assert(len > 0 && len < FOLD_VERSION_MAX);
 }
@@ -60,20 +62,23 @@ void fold_skip(struct fold *fold, int64_t offset)
 	horizon_skip(&fold->horizon, offset);
 }
 
-static bool fold_is_late(const struct fold_rules *rules, int64_t time_ms, int64_t latest_event_ms)
+/* How far event time was ahead of a late event; 0: it is not late. */
+static int64_t fold_late_ms(const struct fold_rules *rules, int64_t time_ms, int64_t latest_event_ms)
 {
 	int64_t bucket_end_ms = (time_ms / MINUTE_MS + 1) * MINUTE_MS;
 
-	return latest_event_ms != DATETIME_NONE && bucket_end_ms + rules->grace_ms <= latest_event_ms;
+	if (latest_event_ms == DATETIME_NONE || bucket_end_ms + rules->grace_ms > latest_event_ms)
+		return 0;
+	return latest_event_ms - time_ms;
 }
 
 enum verdict fold_record(struct fold *fold, int64_t offset, int64_t record_ms, const struct event *event,
-	enum event_reject reject, struct counters *counters, bool *ret_late)
+	enum event_reject reject, struct counters *counters, int64_t *ret_late_ms)
 {
 	struct fold_state *state = &fold->state;
 	enum verdict verdict = VERDICT_REJECTED;
 
-	*ret_late = false;
+	*ret_late_ms = 0;
 	counters->records++;
 	if (fold->horizon.latest_record_ms < state->latest_record_ms)
 		fold->horizon.latest_record_ms = state->latest_record_ms;
@@ -86,10 +91,11 @@ enum verdict fold_record(struct fold *fold, int64_t offset, int64_t record_ms, c
 		verdict = VERDICT_DUPLICATE;
 		counters->duplicate++;
 	} else {
-		verdict = VERDICT_COUNTED;
-		counters->counted++;
-		*ret_late = fold_is_late(fold->rules, event->time_ms, state->latest_event_ms);
-		counters->late += *ret_late;
+		*ret_late_ms = fold_late_ms(fold->rules, event->time_ms, state->latest_event_ms);
+		verdict = *ret_late_ms && fold->rules->exclude_late ? VERDICT_EXCLUDED : VERDICT_COUNTED;
+		counters->late += *ret_late_ms != 0;
+		counters->counted += verdict == VERDICT_COUNTED;
+		counters->excluded += verdict == VERDICT_EXCLUDED;
 	}
 	if (event && event->time_ms - fold->rules->max_skew_ms <= record_ms &&
 		event->time_ms > state->latest_event_ms)

@@ -15,11 +15,13 @@ struct fold_rules {
 	int64_t horizon_records, horizon_ms;
 	int64_t grace_ms; /* a bucket is final once event time is past its end by this */
 	int64_t max_skew_ms; /* an event further ahead of its record's timestamp does not move event time */
+	bool exclude_late; /* speed leaves late events out; batch never does */
+	bool customers; /* orders are also kept by customer (struct customer_minute) */
 };
 
 enum { FOLD_VERSION_MAX = 160 };
-/* "k1;tz=Europe/London;horizon=1000000/86400000;grace=1800000;skew=600000": kernel version and rules, one
- * text per meaning. */
+/* "k1;tz=Europe/London;horizon=1000000/86400000;grace=1800000;skew=600000;late=count;customers=yes": kernel
+ * version and rules, one text per meaning. */
 void fold_version(const struct fold_rules *rules, char buf[FOLD_VERSION_MAX]);
 /* The kernel version in such a text; -1 when it is none. */
 int fold_version_kernel(const char *version);
@@ -32,7 +34,7 @@ struct fold_state {
 };
 #define FOLD_STATE_NONE ((struct fold_state){ DATETIME_NONE, DATETIME_NONE })
 
-enum verdict { VERDICT_COUNTED, VERDICT_DUPLICATE, VERDICT_REJECTED };
+enum verdict { VERDICT_COUNTED, VERDICT_DUPLICATE, VERDICT_REJECTED, VERDICT_EXCLUDED };
 
 struct fold {
 	const struct fold_rules *rules; /* borrowed */
@@ -57,10 +59,12 @@ void fold_warm(struct fold *fold, int64_t offset, int64_t record_ms, const struc
  * the next record, but needed when `offset` is where a flush ends: state and horizon then stand there. */
 void fold_skip(struct fold *fold, int64_t offset);
 
-/* The next record. event is NULL when it was rejected for `reject`. Moves the state, counts in *counters, and
- * says whether a counted event is late: its bucket's end + grace is not after the greatest event time seen
- * before it. */
+/* The next record. event is NULL when it was rejected for `reject`. Moves the state and counts in *counters.
+ *
+ * A counted event is late when its bucket's end + grace is not after the greatest event time seen before it
+ * in its partition; *ret_late_ms then says by how much that is ahead of the event's own time, else 0. By
+ * rules->exclude_late the verdict on a late event is VERDICT_EXCLUDED. */
 enum verdict fold_record(struct fold *fold, int64_t offset, int64_t record_ms, const struct event *event,
-	enum event_reject reject, struct counters *counters, bool *ret_late);
+	enum event_reject reject, struct counters *counters, int64_t *ret_late_ms);
 
 #endif

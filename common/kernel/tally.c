@@ -160,6 +160,7 @@ void counters_add(struct counters *sum, const struct counters *more)
 	sum->counted += more->counted;
 	sum->duplicate += more->duplicate;
 	sum->late += more->late;
+	sum->excluded += more->excluded;
 	for (size_t i = 0; i < EVENT_N_REJECTS; i++)
 		sum->rejected[i] += more->rejected[i];
 }
@@ -168,51 +169,70 @@ enum { TALLY_LINES = 16 };
 
 static_assert(sizeof(struct bucket_key) == 8, "no padding in a key");
 static_assert(sizeof(struct product_key) == 12, "no padding in a key");
+static_assert(sizeof(struct customer_key) == 12, "no padding in a key");
+static_assert(sizeof(struct late_key) == 8, "no padding in a key");
 
 void tally_init(struct tally *tally)
 {
-	*tally = (struct tally){ .skus = dictionary_new() };
+	*tally = (struct tally){ .texts = dictionary_new(), .customers_from_ms = TALLY_NO_CUSTOMERS };
 	table_init(&tally->buckets, sizeof(struct bucket), sizeof(struct bucket_key));
 	table_init(&tally->products, sizeof(struct product), sizeof(struct product_key));
+	table_init(&tally->customers, sizeof(struct customer_minute), sizeof(struct customer_key));
+	table_init(&tally->late, sizeof(struct late_day), sizeof(struct late_key));
 }
 
 void tally_release(struct tally *tally)
 {
 	table_release(&tally->buckets);
 	table_release(&tally->products);
-	dictionary_free(tally->skus);
-	tally->skus = NULL;
+	table_release(&tally->customers);
+	table_release(&tally->late);
+	dictionary_free(tally->texts);
+	tally->texts = NULL;
 }
 
 void tally_clear(struct tally *tally)
 {
 	table_clear(&tally->buckets);
 	table_clear(&tally->products);
+	table_clear(&tally->customers);
+	table_clear(&tally->late);
 	tally->counters = (struct counters){ 0 };
-	if (dictionary_count(tally->skus) > DICTIONARY_KEEP_MAX) {
-		dictionary_free(tally->skus);
-		tally->skus = dictionary_new();
+	if (dictionary_count(tally->texts) > DICTIONARY_KEEP_MAX) {
+		dictionary_free(tally->texts);
+		tally->texts = dictionary_new();
 	}
 }
 
-static int tally_add_bucket(struct tally *tally, const struct event *event)
+static struct revenue tally_revenue(const struct event *event)
+{
+	if (event->type == EVENT_PLACED)
+		return (struct revenue){ .gross_e4 = event->total_e4, .orders = 1, .units = event->units };
+	return (struct revenue){ .refunds_e4 = event->total_e4, .refund_count = 1, .units = -event->units };
+}
+
+static int tally_add_bucket(struct tally *tally, const struct event *event, const struct revenue *more)
 {
 	struct bucket_key key = { (int32_t)(event->time_ms / MINUTE_MS), event->currency };
-	struct revenue more = { 0 };
 	struct bucket *bucket;
 	bool new;
 
-	if (event->type == EVENT_PLACED) {
-		more.gross_e4 = event->total_e4;
-		more.orders = 1;
-		more.units = event->units;
-	} else {
-		more.refunds_e4 = event->total_e4;
-		more.refund_count = 1;
-		more.units = -event->units;
-	}
 	bucket = table_put(&tally->buckets, &key, &new);
-	return revenue_add(&bucket->revenue, &more);
+	return revenue_add(&bucket->revenue, more);
+}
+
+static int tally_add_customer(struct tally *tally, const struct event *event, struct revenue more)
+{
+	struct customer_key key = { (int32_t)(event->time_ms / MINUTE_MS), event->currency, 0 };
+	struct customer_minute *customer;
+	bool new;
+
+	if (!event->customer_id.at || event->time_ms < tally->customers_from_ms)
+		return 0;
+	key.customer = dictionary_put(tally->texts, event->customer_id);
+	customer = table_put(&tally->customers, &key, &new);
+	more.units = 0;
+	return revenue_add(&customer->revenue, &more);
 }
 
 /* Up to TALLY_LINES lines at a time: first where they belong, so that the memory comes while the next are
@@ -225,7 +245,7 @@ static int tally_add_lines(struct tally *tally, int32_t day, const struct event 
 
 	for (uint32_t i = 0; i < n_lines; i++) {
 		keys[i] = (struct product_key){ day, (uint16_t)event->currency, 0,
-			dictionary_put(tally->skus, lines[i].sku) };
+			dictionary_put(tally->texts, lines[i].sku) };
 		table_prefetch(&tally->products, &keys[i]);
 	}
 	for (uint32_t i = 0; i < n_lines; i++) {
@@ -241,11 +261,18 @@ static int tally_add_lines(struct tally *tally, int32_t day, const struct event 
 	return 0;
 }
 
+static int tally_overflow(const struct event *event, struct err *err)
+{
+	return err_set(err, ERR_DATA, "a sum exceeds 64 bits at event '%.*s'", (int)event->event_id.len,
+		event->event_id.at);
+}
+
 int tally_add(
 	struct tally *tally, const struct calendar *calendar, const struct event *event, struct err *err)
 {
 	int32_t day = calendar_day(calendar, event->time_ms);
-	int failed = tally_add_bucket(tally, event);
+	struct revenue more = tally_revenue(event);
+	int failed = tally_add_bucket(tally, event, &more) || tally_add_customer(tally, event, more);
 
 	for (uint32_t i = 0; i < event->n_lines && !failed; i += TALLY_LINES) {
 		uint32_t left = event->n_lines - i;
@@ -253,8 +280,95 @@ int tally_add(
 		failed = tally_add_lines(
 			tally, day, event, &event->lines[i], left < TALLY_LINES ? left : TALLY_LINES);
 	}
-	if (failed)
-		return err_set(err, ERR_DATA, "a sum exceeds 64 bits at event '%.*s'",
-			(int)event->event_id.len, event->event_id.at);
+	return failed ? tally_overflow(event, err) : 0;
+}
+
+int tally_add_late(struct tally *tally, const struct calendar *calendar, const struct event *event,
+	int64_t late_ms, struct err *err)
+{
+	struct late_key key = { calendar_day(calendar, event->time_ms), event->currency };
+	bool new;
+	struct late_day *late = table_put(&tally->late, &key, &new);
+	int64_t net_e4 = event->type == EVENT_PLACED ? event->total_e4 : -event->total_e4;
+
+	late->events++;
+	if (late_ms > late->worst_ms)
+		late->worst_ms = late_ms;
+	return money_add(late->net_e4, net_e4, &late->net_e4) ? tally_overflow(event, err) : 0;
+}
+
+/* --- merging ------------------------------------------------------------------------------------ */
+
+static int tally_merge_buckets(struct tally *sum, const struct tally *more)
+{
+	bool new;
+
+	for (size_t i = 0; i < more->buckets.n; i++) {
+		const struct bucket *from = table_at(&more->buckets, i);
+		struct bucket *to = table_put(&sum->buckets, &from->key, &new);
+
+		if (revenue_add(&to->revenue, &from->revenue))
+			return -1;
+	}
+	return 0;
+}
+
+static int tally_merge_products(struct tally *sum, const struct tally *more)
+{
+	bool new;
+
+	for (size_t i = 0; i < more->products.n; i++) {
+		const struct product *from = table_at(&more->products, i);
+		struct product_key key = from->key;
+		struct product *to;
+
+		key.sku = dictionary_put(sum->texts, dictionary_get(more->texts, from->key.sku));
+		to = table_put(&sum->products, &key, &new);
+		if (money_add(to->net_e4, from->net_e4, &to->net_e4) ||
+			money_add(to->units, from->units, &to->units))
+			return -1;
+	}
+	return 0;
+}
+
+static int tally_merge_customers(struct tally *sum, const struct tally *more)
+{
+	bool new;
+
+	for (size_t i = 0; i < more->customers.n; i++) {
+		const struct customer_minute *from = table_at(&more->customers, i);
+		struct customer_key key = from->key;
+		struct customer_minute *to;
+
+		key.customer = dictionary_put(sum->texts, dictionary_get(more->texts, from->key.customer));
+		to = table_put(&sum->customers, &key, &new);
+		if (revenue_add(&to->revenue, &from->revenue))
+			return -1;
+	}
+	return 0;
+}
+
+static int tally_merge_late(struct tally *sum, const struct tally *more)
+{
+	bool new;
+
+	for (size_t i = 0; i < more->late.n; i++) {
+		const struct late_day *from = table_at(&more->late, i);
+		struct late_day *to = table_put(&sum->late, &from->key, &new);
+
+		to->events += from->events;
+		if (from->worst_ms > to->worst_ms)
+			to->worst_ms = from->worst_ms;
+		if (money_add(to->net_e4, from->net_e4, &to->net_e4))
+			return -1;
+	}
+	return 0;
+}
+
+int tally_merge(struct tally *sum, const struct tally *more, struct err *err)
+{
+	if (tally_merge_buckets(sum, more) || tally_merge_products(sum, more) ||
+		tally_merge_customers(sum, more) || tally_merge_late(sum, more))
+		return err_set(err, ERR_DATA, "a sum exceeds 64 bits");
 	return 0;
 }

@@ -22,13 +22,15 @@ static uint64_t random_next(void)
 	return random_state;
 }
 
-static void check_roundtrip(const struct fact *fact, const struct event *event, const uint32_t *skus)
+static void check_roundtrip(
+	const struct fact *fact, const struct event *event, uint32_t customer, uint32_t *skus)
 {
 	SCOPED(xfreep) unsigned char *buf = xmalloc(fact_size_max(event));
 	SCOPED(xfreep) struct event_line *lines = xcalloc(N_LINES_MAX, sizeof(*lines));
 	SCOPED(xfreep) uint32_t *got_skus = xcalloc(N_LINES_MAX, sizeof(*got_skus));
 	struct event got = { .lines = lines };
-	size_t size = fact_encode(buf, fact, event, skus);
+	struct fact_texts texts = { customer, skus }, got_texts = { 0, got_skus };
+	size_t size = fact_encode(buf, fact, event, &texts);
 	const unsigned char *body;
 	struct fact head;
 
@@ -38,7 +40,9 @@ static void check_roundtrip(const struct fact *fact, const struct event *event, 
 	assert_int_equal(head.partition, fact->partition);
 	assert_int_equal(head.flags, fact->flags);
 	assert_true(head.offset == fact->offset && head.record_ms == fact->record_ms);
-	fact_event(body, &got, got_skus);
+	assert_true(head.late_ms == (fact->flags & FACT_LATE ? fact->late_ms : 0));
+	fact_event(body, &got, &got_texts);
+	assert_int_equal(got_texts.customer, customer);
 	assert_true(got.time_ms == event->time_ms / MINUTE_MS * MINUTE_MS);
 	assert_true(got.currency == event->currency && got.type == event->type &&
 		    got.total_e4 == event->total_e4);
@@ -54,15 +58,15 @@ static void test_fact_extremes(void **state)
 {
 	SCOPED(xfreep) struct event_line *lines = xcalloc(N_LINES_MAX, sizeof(*lines));
 	SCOPED(xfreep) uint32_t *skus = xcalloc(N_LINES_MAX, sizeof(*skus));
-	struct fact fact = { { 0, 0 }, 0, 0, 0, -1 };
+	struct fact fact = { .record_ms = -1 };
 	struct event event = { .time_ms = DATETIME_MIN_MS, .n_lines = 1, .units = 1, .lines = lines };
 
 	(void)state;
 	lines[0].quantity = 1;
-	check_roundtrip(&fact, &event, skus);
+	check_roundtrip(&fact, &event, FACT_NO_CUSTOMER, skus);
 
 	fact = (struct fact){ { UINT64_MAX, UINT64_MAX }, INT32_MAX, FACT_BELOW_BASE | FACT_SPEED | FACT_LATE,
-		INT64_MAX, INT64_MIN };
+		INT64_MAX, INT64_MIN, INT64_MAX };
 	event = (struct event){ .time_ms = DATETIME_END_MS - 1,
 		.n_lines = N_LINES_MAX,
 		.units = INT64_C(5000000000),
@@ -75,7 +79,7 @@ static void test_fact_extremes(void **state)
 		lines[i].unit_price_e4 = INT64_C(99999999999999);
 		skus[i] = UINT32_MAX - (uint32_t)i;
 	}
-	check_roundtrip(&fact, &event, skus);
+	check_roundtrip(&fact, &event, FACT_NO_CUSTOMER - 1, skus);
 }
 
 static void test_fact_random(void **state)
@@ -86,8 +90,8 @@ static void test_fact_random(void **state)
 	(void)state;
 	for (int n = 0; n < 20000; n++) {
 		struct fact fact = { { random_next(), random_next() }, (int32_t)(random_next() & 0xffff),
-			(unsigned)random_next() & 7, (int64_t)(random_next() >> (1 + random_next() % 63)),
-			(int64_t)random_next() };
+			(unsigned)random_next() & 15, (int64_t)(random_next() >> (1 + random_next() % 63)),
+			(int64_t)random_next(), (int64_t)(random_next() >> 20) };
 		struct event event = { .time_ms = DATETIME_MIN_MS + (int64_t)(random_next() % 1000000000000),
 			.n_lines = 1 + (uint32_t)(random_next() % 8),
 			.currency = (int)(random_next() % 160),
@@ -101,7 +105,7 @@ static void test_fact_random(void **state)
 			lines[i].quantity = 1 + (int32_t)(random_next() % EVENT_QUANTITY_MAX);
 			lines[i].unit_price_e4 = (int64_t)(random_next() >> 20);
 		}
-		check_roundtrip(&fact, &event, skus);
+		check_roundtrip(&fact, &event, random_next() & 1 ? FACT_NO_CUSTOMER : skus[0] >> 1, skus);
 	}
 }
 

@@ -22,6 +22,8 @@ struct made {
 	int64_t offset, record_ms, net_e4;
 	int day;
 	bool speed, base, counts; /* counted by speed's rules; by the base run; by the new run */
+	bool excluded; /* left out by speed's rules, because it is late */
+	int64_t late_ms; /* 0: not late */
 };
 
 struct log {
@@ -32,8 +34,8 @@ struct log {
 };
 
 struct totals {
-	int64_t base, speed, after, beyond, other;
-	int64_t n_beyond, n_other;
+	int64_t base, speed, after, beyond, other, excluded, late;
+	int64_t n_beyond, n_other, n_excluded, n_late, worst_ms;
 };
 
 static struct config config;
@@ -117,6 +119,34 @@ static int model_winner(const struct log *log, int id, const int64_t *below)
 	return winner;
 }
 
+/* Every event is of noon of its day. */
+static int64_t model_late_ms(const struct log *log, int at)
+{
+	const struct made *made = &log->made[at];
+	int latest = -1;
+
+	for (int i = 0; i < at; i++)
+		if (log->made[i].partition == made->partition && log->made[i].id >= 0 &&
+			log->made[i].day > latest)
+			latest = log->made[i].day;
+	return latest > made->day ? (latest - made->day) * INT64_C(86400000) : 0;
+}
+
+static void model_late(const struct made *made, struct totals *t)
+{
+	if (!made->counts)
+		return;
+	if (made->excluded) {
+		t->excluded += made->net_e4;
+		t->n_excluded++;
+	}
+	if (made->late_ms) {
+		t->late += made->net_e4;
+		t->n_late++;
+		t->worst_ms = made->late_ms > t->worst_ms ? made->late_ms : t->worst_ms;
+	}
+}
+
 static void model(struct log *log, struct totals totals[N_DAYS])
 {
 	memset(totals, 0, N_DAYS * sizeof(*totals));
@@ -132,6 +162,10 @@ static void model(struct log *log, struct totals totals[N_DAYS])
 		made->counts = winner == i;
 		made->base = log->has_base && below && model_winner(log, made->id, log->base_cut) == i;
 		made->speed = !below && model_speed(log, i);
+		made->late_ms = model_late_ms(log, i);
+		made->excluded = made->speed && made->late_ms && config.rules.exclude_late;
+		made->speed &= !made->excluded;
+		model_late(made, t);
 		t->base += made->base ? made->net_e4 : 0;
 		t->speed += made->speed ? made->net_e4 : 0;
 		t->after += made->counts ? made->net_e4 : 0;
@@ -159,11 +193,11 @@ static void feed(struct reader *reader, struct part *part, const struct made *ma
 
 	record.value_len = (size_t)snprintf(value, sizeof(value),
 		"{\"event_id\":\"e%d\",\"type\":\"%s\",\"order_id\":\"o\","
-		"\"customer_id\":null,\"event_time\":\"2026-01-%02dT12:00:00Z\",\"currency\":\"GBP\","
+		"\"customer_id\":\"c%d\",\"event_time\":\"2026-01-%02dT12:00:00Z\",\"currency\":\"GBP\","
 		"\"lines\":[{\"sku\":\"s%d\","
 		"\"name\":\"n%" PRId64 "\",\"quantity\":1,\"unit_price\":\"%" PRId64 "\"}]}",
-		made->id, made->net_e4 < 0 ? "order_refunded" : "order_placed", made->day + 1, made->id % 3,
-		made->offset, amount / 10000);
+		made->id, made->net_e4 < 0 ? "order_refunded" : "order_placed", made->id % 5, made->day + 1,
+		made->id % 3, made->offset, amount / 10000);
 	if (made->id < 0)
 		record.value_len /= 2;
 	assert_int_equal(reader_record(reader, &record, &err), 0);
@@ -194,6 +228,12 @@ struct outcome {
 	int64_t spilled_bytes;
 };
 
+/* The first day is too old to be kept by customer. */
+static int64_t customers_from_ms(void)
+{
+	return date_from_civil(2026, 1, 2) * INT64_C(86400000);
+}
+
 /* Two readers, the second with two partitions. */
 static void run_code(const struct log *log, bool spill, struct outcome *outcome)
 {
@@ -205,13 +245,13 @@ static void run_code(const struct log *log, bool spill, struct outcome *outcome)
 	struct winners_source sources[2];
 	struct err err;
 
-	winners_init(&outcome->winners, &config.calendar);
+	winners_init(&outcome->winners, &config.calendar, customers_from_ms());
 	ledger_init(&outcome->ledger);
 	outcome->counters = (struct counters){ 0 };
 	outcome->spilled_bytes = 0;
 	for (int i = 0; i < 2; i++) {
-		reader_init(&readers[i], &config, &plan, true);
-		sources[i] = (struct winners_source){ &readers[i].bins, readers[i].skus };
+		reader_init(&readers[i], &config, &plan, true, customers_from_ms());
+		sources[i] = (struct winners_source){ &readers[i].bins, readers[i].texts };
 	}
 	for (int p = 0; p < N_PARTS; p++) {
 		parts[p] = (struct part){ .partition = p, .base_cut = log->base_cut[p], .cut = log->end[p] };
@@ -262,12 +302,49 @@ static void check_sums(const struct log *log, const struct totals *totals, const
 		assert_int_equal(by_day[day], totals[day].after);
 }
 
+static void check_late(const struct totals *totals, const struct tally *tally)
+{
+	int64_t n_late = 0;
+
+	for (int day = 0; day < N_DAYS; day++) {
+		struct late_key key = { date_from_civil(2026, 1, day + 1),
+			currency_find((struct text){ "GBP", 3 }) };
+		const struct late_day *late = table_find(&tally->late, &key);
+
+		assert_int_equal(late ? late->events : 0, totals[day].n_late);
+		assert_int_equal(late ? late->net_e4 : 0, totals[day].late);
+		assert_int_equal(late ? late->worst_ms : 0, totals[day].worst_ms);
+		n_late += totals[day].n_late;
+	}
+	assert_int_equal(tally->counters.late, n_late);
+}
+
+static void check_customers(const struct log *log, const struct tally *tally)
+{
+	int64_t net[N_DAYS][5] = { { 0 } };
+
+	for (int i = 0; i < log->n; i++)
+		if (log->made[i].counts && log->made[i].day)
+			net[log->made[i].day][log->made[i].id % 5] += log->made[i].net_e4;
+	for (size_t i = 0; i < tally->customers.n; i++) {
+		const struct customer_minute *minute = table_at(&tally->customers, i);
+		struct text id = dictionary_get(tally->texts, minute->key.customer);
+		int day = minute->key.minute / 1440 - date_from_civil(2026, 1, 1);
+
+		assert_true(id.len == 2 && id.at[0] == 'c' && minute->key.minute % 1440 == 720);
+		net[day][id.at[1] - '0'] -= minute->revenue.gross_e4 - minute->revenue.refunds_e4;
+	}
+	for (int day = 0; day < N_DAYS; day++)
+		for (int customer = 0; customer < 5; customer++)
+			assert_int_equal(net[day][customer], 0);
+}
+
 static void check_correction(const struct table *corrections, int day, const struct totals *t,
 	int64_t recomputed, int64_t unexplained)
 {
 	int32_t key[2] = { date_from_civil(2026, 1, day + 1), currency_find((struct text){ "GBP", 3 }) };
 	const struct correction *c = table_find(corrections, key);
-	bool needed = t->n_beyond || t->n_other || recomputed || unexplained;
+	bool needed = t->n_beyond || t->n_other || t->n_excluded || recomputed || unexplained;
 
 	assert_int_equal(c != NULL, needed);
 	if (!c)
@@ -278,6 +355,8 @@ static void check_correction(const struct table *corrections, int day, const str
 	assert_int_equal(c->events[CORRECTION_DUPLICATE_BEYOND_HORIZON], t->n_beyond);
 	assert_int_equal(c->net_e4[CORRECTION_DUPLICATE_OTHER_PARTITION], t->other);
 	assert_int_equal(c->events[CORRECTION_DUPLICATE_OTHER_PARTITION], t->n_other);
+	assert_int_equal(c->net_e4[CORRECTION_LATE_EXCLUDED], t->excluded);
+	assert_int_equal(c->events[CORRECTION_LATE_EXCLUDED], t->n_excluded);
 	assert_int_equal(c->net_e4[CORRECTION_RECOMPUTED], recomputed);
 	assert_int_equal(c->net_e4[CORRECTION_UNEXPLAINED], unexplained);
 }
@@ -328,10 +407,13 @@ static void test_random_logs(void **state)
 		random_state = seed * UINT64_C(0x9e3779b97f4a7c15);
 		config.rules.horizon_records = 1 + random_below(40);
 		config.rules.horizon_ms = random_below(300);
+		config.rules.exclude_late = random_below(2);
 		make_log(&log);
 		model(&log, totals);
 		run_code(&log, seed % 2, &outcome);
 		check_sums(&log, totals, &outcome);
+		check_late(totals, &outcome.winners.tally);
+		check_customers(&log, &outcome.winners.tally);
 		check_corrections(&log, totals, &outcome.ledger, seed % 3 ? 0 : 70000, seed % 5 ? 0 : -30000,
 			seed % 7 != 0, seed % 4 == 0);
 		n_spilled += outcome.spilled_bytes > 0;
@@ -415,7 +497,7 @@ static int setup(void **state)
 	if (zone_load("UTC", &config.calendar, &err))
 		return -1;
 	config.rules = (struct fold_rules){
-		.calendar = &config.calendar, .max_skew_ms = 600000, .grace_ms = 1800000
+		.calendar = &config.calendar, .max_skew_ms = DATETIME_END_MS, .grace_ms = 1800000
 	};
 	return 0;
 }

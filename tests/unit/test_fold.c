@@ -6,17 +6,22 @@ enum { MINUTES = 60000, GRACE = 30 * MINUTES, SKEW = 10 * MINUTES };
 #define T0 INT64_C(1700000040000) /* a whole minute */
 
 static const struct calendar utc = { .zone = "UTC" };
-static const struct fold_rules rules = { &utc, 1000, 86400000, GRACE, SKEW };
+static struct fold_rules rules = { &utc, 1000, 86400000, GRACE, SKEW, false, true };
 
 static void test_version(void **state)
 {
 	struct calendar calendar = { .zone = "Europe/London" };
-	struct fold_rules some = { &calendar, 1000000, 86400000, 1800000, 600000 };
+	struct fold_rules some = { &calendar, 1000000, 86400000, 1800000, 600000, false, true };
 	char buf[FOLD_VERSION_MAX];
 
 	(void)state;
 	fold_version(&some, buf);
-	assert_string_equal(buf, "k1;tz=Europe/London;horizon=1000000/86400000;grace=1800000;skew=600000");
+	assert_string_equal(buf, "k1;tz=Europe/London;horizon=1000000/86400000;grace=1800000;skew=600000;"
+				 "late=count;customers=yes");
+	some.exclude_late = true;
+	some.customers = false;
+	fold_version(&some, buf);
+	assert_non_null(strstr(buf, ";late=exclude;customers=no"));
 	assert_int_equal(fold_version_kernel(buf), KERNEL_VERSION);
 	assert_int_equal(fold_version_kernel("k12;x"), 12);
 	assert_int_equal(fold_version_kernel("k99999;"), 99999);
@@ -57,6 +62,7 @@ static void test_records(void **state)
 	};
 	/* clang-format on */
 	struct counters counters = { 0 };
+	int64_t before_ms = DATETIME_NONE;
 	struct fold fold;
 
 	(void)state;
@@ -65,20 +71,24 @@ static void test_records(void **state)
 	horizon_start(&fold.horizon, 0, DATETIME_NONE);
 	for (size_t i = 0; i < ARRAY_SIZE(log); i++) {
 		struct event event = { .time_ms = log[i].event_ms };
-		bool late = true;
+		int64_t late_ms = 1;
 		enum verdict verdict;
 
 		if (log[i].id)
 			event.event_id = unit_text(log[i].id);
 		verdict = fold_record(&fold, (int64_t)i * 2, log[i].record_ms, log[i].id ? &event : NULL,
-			log[i].id ? EVENT_OK : EVENT_REJECT_TIME, &counters, &late);
-		if (verdict != log[i].verdict || late != log[i].late ||
+			log[i].id ? EVENT_OK : EVENT_REJECT_TIME, &counters, &late_ms);
+		if (verdict != (late_ms && rules.exclude_late ? VERDICT_EXCLUDED : log[i].verdict) ||
+			(late_ms != 0) != log[i].late ||
+			(late_ms && late_ms != before_ms - log[i].event_ms) ||
 			fold.state.latest_event_ms != log[i].latest_event_ms)
-			fail_msg("%s: verdict %d, late %d, event time %" PRId64, log[i].what, verdict, late,
-				fold.state.latest_event_ms - T0);
+			fail_msg("%s: verdict %d, late %" PRId64 ", event time %" PRId64, log[i].what,
+				verdict, late_ms, fold.state.latest_event_ms - T0);
+		before_ms = fold.state.latest_event_ms;
 	}
 	assert_int_equal(counters.records, ARRAY_SIZE(log));
-	assert_int_equal(counters.counted, 10);
+	assert_int_equal(counters.counted, rules.exclude_late ? 7 : 10);
+	assert_int_equal(counters.excluded, rules.exclude_late ? 3 : 0);
 	assert_int_equal(counters.duplicate, 4);
 	assert_int_equal(counters.late, 3);
 	assert_int_equal(counters.rejected[EVENT_REJECT_TIME], 1);
@@ -87,13 +97,21 @@ static void test_records(void **state)
 	fold_release(&fold);
 }
 
+/* What is late is left out; all else stays as it was. */
+static void test_late_excluded(void **state)
+{
+	rules.exclude_late = true;
+	test_records(state);
+	rules.exclude_late = false;
+}
+
 static enum verdict take(struct fold *fold, int64_t offset, const char *id)
 {
 	struct event event = { .event_id = unit_text(id), .time_ms = T0 };
 	struct counters counters = { 0 };
-	bool late;
+	int64_t late_ms;
 
-	return fold_record(fold, offset, T0 + offset, &event, EVENT_OK, &counters, &late);
+	return fold_record(fold, offset, T0 + offset, &event, EVENT_OK, &counters, &late_ms);
 }
 
 static void test_resume(void **state)
@@ -135,6 +153,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_version),
 		cmocka_unit_test(test_records),
+		cmocka_unit_test(test_late_excluded),
 		cmocka_unit_test(test_resume),
 	};
 

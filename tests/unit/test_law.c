@@ -18,7 +18,7 @@ struct record {
 	bool first; /* of its id, over all history */
 	int64_t latest_ms; /* greatest record timestamp up to here in its partition */
 	enum verdict verdict;
-	bool late;
+	int64_t late_ms;
 	struct fold_state after; /* the state of its partition behind it */
 };
 
@@ -41,16 +41,17 @@ static const char *const broken[] = { "", "{", "[]", "{}", "{\"event_id\":1}", "
 static void record_write(struct record *record, int64_t event_ms, struct unit_random *random)
 {
 	static const char *const currencies[] = { "GBP", "EUR", "JPY" };
+	static const char *const customers[] = { "null", "\"a\"", "\"b/%\"", "\"s1\"" };
 	size_t size = sizeof(record->value), len;
 	char time[DATETIME_TEXT_MAX];
 
 	datetime_format(event_ms, time);
 	len = (size_t)snprintf(record->value, size,
-		"{\"event_id\":\"%d-%d\",\"type\":\"order_%s\",\"order_id\":\"o\",\"customer_id\":null,"
+		"{\"event_id\":\"%d-%d\",\"type\":\"order_%s\",\"order_id\":\"o\",\"customer_id\":%s,"
 		"\"event_time\":\"%s\","
 		"\"currency\":\"%s\",\"lines\":[",
-		record->partition, record->id, unit_random_chance(random, 20) ? "refunded" : "placed", time,
-		currencies[unit_random_below(random, 3)]);
+		record->partition, record->id, unit_random_chance(random, 20) ? "refunded" : "placed",
+		customers[unit_random_below(random, 4)], time, currencies[unit_random_below(random, 3)]);
 	for (int64_t n = unit_random_below(random, 4); n >= 0; n--)
 		len += (size_t)snprintf(record->value + len, size - len,
 			"{\"sku\":\"s%d\",\"quantity\":%d,\"unit_price\":\"%d.%04d\"}%s",
@@ -90,7 +91,7 @@ static void log_make(struct log *log, bool within, struct unit_random *random)
 
 	log->rules = (struct fold_rules){ &calendar, 1 + unit_random_below(random, 40),
 		unit_random_below(random, 400000), unit_random_below(random, 120000),
-		unit_random_below(random, 120000) };
+		unit_random_below(random, 120000), !within && unit_random_chance(random, 50), true };
 	log->slack = unit_random_below(random, 30);
 	log->n_ids = 0;
 	for (int p = 0; p < N_PARTITIONS; p++) {
@@ -139,27 +140,26 @@ static void tally_event(struct tally *tally, const struct event *event)
 		fail_msg("%s", err.msg);
 }
 
-static void tally_merge(struct tally *sum, const struct tally *more)
+static void tally_late(struct tally *tally, const struct event *event, int64_t late_ms)
 {
-	bool new;
+	struct err err;
 
-	for (size_t i = 0; i < more->buckets.n; i++) {
-		const struct bucket *bucket = table_at(&more->buckets, i);
-		struct bucket *into = table_put(&sum->buckets, &bucket->key, &new);
+	if (tally_add_late(tally, &calendar, event, late_ms, &err))
+		fail_msg("%s", err.msg);
+}
 
-		assert_int_equal(revenue_add(&into->revenue, &bucket->revenue), 0);
-	}
-	for (size_t i = 0; i < more->products.n; i++) {
-		const struct product *product = table_at(&more->products, i);
-		struct product_key key = product->key;
-		struct product *into;
+static void sums_merge(struct tally *sum, const struct tally *more)
+{
+	struct err err;
 
-		key.sku = dictionary_put(sum->skus, dictionary_get(more->skus, key.sku));
-		into = table_put(&sum->products, &key, &new);
-		into->net_e4 += product->net_e4;
-		into->units += product->units;
-	}
+	assert_int_equal(tally_merge(sum, more, &err), 0);
 	counters_add(&sum->counters, &more->counters);
+}
+
+static void sums_init(struct tally *sum)
+{
+	tally_init(sum);
+	sum->customers_from_ms = 0;
 }
 
 /* Every sum of `a` is in `b`; what is in neither is nothing, and so is a sum of zeros. */
@@ -178,10 +178,19 @@ static void assert_part_of(const struct tally *a, const struct tally *b)
 		const struct product *product = table_at(&a->products, i), *other;
 		struct product_key key = product->key;
 
-		key.sku = dictionary_put(b->skus, dictionary_get(a->skus, key.sku));
+		key.sku = dictionary_put(b->texts, dictionary_get(a->texts, key.sku));
 		other = table_find(&b->products, &key);
 		assert_true(product->net_e4 == (other ? other->net_e4 : 0));
 		assert_true(product->units == (other ? other->units : 0));
+	}
+	for (size_t i = 0; i < a->customers.n; i++) {
+		const struct customer_minute *minute = table_at(&a->customers, i), *other;
+		struct customer_key key = minute->key;
+
+		key.customer = dictionary_put(b->texts, dictionary_get(a->texts, key.customer));
+		other = table_find(&b->customers, &key);
+		assert_memory_equal(
+			&minute->revenue, other ? &other->revenue : &no_revenue, sizeof(no_revenue));
 	}
 }
 
@@ -286,15 +295,17 @@ static void fold_open(const struct log *log, struct fold *fold)
 }
 
 static enum verdict fold_take(
-	struct fold *fold, const struct record *record, struct tally *tally, bool *ret_late)
+	struct fold *fold, const struct record *record, struct tally *tally, int64_t *ret_late_ms)
 {
 	enum event_reject reject;
 	const struct event *event = record_event(record, &reject);
 	enum verdict verdict = fold_record(
-		fold, record->offset, record->record_ms, event, reject, &tally->counters, ret_late);
+		fold, record->offset, record->record_ms, event, reject, &tally->counters, ret_late_ms);
 
 	if (verdict == VERDICT_COUNTED)
 		tally_event(tally, event);
+	if (*ret_late_ms)
+		tally_late(tally, event, *ret_late_ms);
 	return verdict;
 }
 
@@ -303,7 +314,7 @@ static void log_judge(struct log *log)
 {
 	struct tally tally;
 
-	tally_init(&tally);
+	sums_init(&tally);
 	for (int p = 0; p < N_PARTITIONS; p++) {
 		struct fold fold;
 
@@ -317,7 +328,7 @@ static void log_judge(struct log *log)
 			for (int j = 0; j < i; j++)
 				if (log->records[j].id == record->id)
 					record->first = false;
-			record->verdict = fold_take(&fold, record, &tally, &record->late);
+			record->verdict = fold_take(&fold, record, &tally, &record->late_ms);
 			record->after = fold.state;
 			assert_int_equal(record->after.latest_record_ms, record->latest_ms);
 		}
@@ -339,18 +350,18 @@ static void log_fold_as_speed(
 	struct fold fold;
 
 	fold_open(log, &fold);
-	tally_init(&pending);
+	sums_init(&pending);
 	log_resume(log, partition, next, &state, &fold);
 	for (int i = log_next(log, partition, next); i < N_RECORDS;) {
 		const struct record *record = &log->records[i];
-		bool late;
+		int64_t late_ms;
 
-		assert_int_equal(fold_take(&fold, record, &pending, &late), record->verdict);
-		assert_int_equal(late, record->late);
+		assert_int_equal(fold_take(&fold, record, &pending, &late_ms), record->verdict);
+		assert_int_equal(late_ms, record->late_ms);
 		assert_memory_equal(&fold.state, &record->after, sizeof(fold.state));
 		i = log_next(log, partition, i + 1);
 		if (unit_random_chance(random, 20)) { /* a flush */
-			tally_merge(flushed, &pending);
+			sums_merge(flushed, &pending);
 			tally_clear(&pending);
 			next = i;
 			state = fold.state;
@@ -364,7 +375,7 @@ static void log_fold_as_speed(
 			i = log_next(log, partition, next);
 		}
 	}
-	tally_merge(flushed, &pending);
+	sums_merge(flushed, &pending);
 	tally_release(&pending);
 	fold_release(&fold);
 }
@@ -375,14 +386,15 @@ static void check_cut(const struct log *log, int cut, const struct tally *below,
 	struct tally sum;
 	struct counters *counters = &sum.counters;
 
-	tally_init(&sum);
+	sums_init(&sum);
 	for (int p = 0; p < N_PARTITIONS; p++)
 		log_fold_as_speed(log, p, cut, random, &sum);
 	assert_int_equal(counters->records, N_RECORDS - cut);
-	assert_int_equal(
-		counters->records, counters->counted + counters->duplicate + counters_rejected(counters));
+	assert_int_equal(counters->records,
+		counters->counted + counters->duplicate + counters->excluded + counters_rejected(counters));
+	assert_int_equal(counters->excluded, log->rules.exclude_late ? counters->late : 0);
 	if (within) {
-		tally_merge(&sum, below);
+		sums_merge(&sum, below);
 		assert_same(&sum, all);
 		counters->late = 0; /* no business of the exact fold */
 		assert_memory_equal(counters, &all->counters, sizeof(*counters));
@@ -394,8 +406,8 @@ static void check_log(const struct log *log, bool within, struct unit_random *ra
 {
 	struct tally all, below;
 
-	tally_init(&all);
-	tally_init(&below);
+	sums_init(&all);
+	sums_init(&below);
 	log_fold_exactly(log, 0, N_RECORDS, &all);
 	for (int cut = 0; cut <= N_RECORDS; cut++) {
 		check_cut(log, cut, &below, &all, within, random);

@@ -43,7 +43,7 @@ static void test_revenue_add(void **state)
 
 static void test_counters(void **state)
 {
-	struct counters sum = { 10, 6, 2, 1, { 0 } }, more = { 1, 0, 0, 0, { 0 } };
+	struct counters sum = { 10, 6, 2, 1, 0, { 0 } }, more = { 1, 0, 0, 0, 5, { 0 } };
 
 	(void)state;
 	sum.rejected[EVENT_REJECT_JSON] = 1;
@@ -110,7 +110,7 @@ static const struct product *find_product(
 	const struct tally *tally, const char *day, const char *currency, const char *sku)
 {
 	struct product_key key = { 0, (uint16_t)currency_find(unit_text(currency)), 0,
-		dictionary_put(tally->skus, unit_text(sku)) };
+		dictionary_put(tally->texts, unit_text(sku)) };
 
 	assert_int_equal(date_parse(unit_text(day), &key.day), 0);
 	return table_find(&tally->products, &key);
@@ -174,6 +174,89 @@ static void test_add(void **state)
 	tally_release(&tally);
 }
 
+#define AN_ORDERS_MINUTE INT64_C(22000000) /* 2011-10-30 */
+static const struct event an_order = { .event_id = UNIT_TEXT("e1"),
+	.customer_id = UNIT_TEXT("c1"),
+	.type = EVENT_PLACED,
+	.time_ms = AN_ORDERS_MINUTE * MINUTE_MS + 59999,
+	.total_e4 = 7 };
+
+static void test_customers(void **state)
+{
+	struct event event = an_order;
+	struct customer_key key = { (int32_t)AN_ORDERS_MINUTE, 0, 0 };
+	const struct customer_minute *minute;
+	struct tally tally;
+	struct err err;
+
+	(void)state;
+	tally_init(&tally);
+	assert_int_equal(tally_add(&tally, &london, &event, &err), 0);
+	assert_int_equal(tally.customers.n, 0); /* nobody has asked for them */
+	tally.customers_from_ms = AN_ORDERS_MINUTE * MINUTE_MS;
+	assert_int_equal(tally_add(&tally, &london, &event, &err), 0);
+	event.type = EVENT_REFUNDED;
+	assert_int_equal(tally_add(&tally, &london, &event, &err), 0);
+	event.time_ms = AN_ORDERS_MINUTE * MINUTE_MS - 1; /* too old */
+	assert_int_equal(tally_add(&tally, &london, &event, &err), 0);
+	event.time_ms = AN_ORDERS_MINUTE * MINUTE_MS;
+	event.customer_id = (struct text){ NULL, 0 };
+	assert_int_equal(tally_add(&tally, &london, &event, &err), 0);
+	assert_int_equal(tally.customers.n, 1);
+	key.customer = dictionary_put(tally.texts, unit_text("c1"));
+	minute = table_find(&tally.customers, &key);
+	assert_non_null(minute);
+	assert_memory_equal(&minute->revenue, &((struct revenue){ 7, 7, 1, 1, 0 }), sizeof(struct revenue));
+	tally_clear(&tally);
+	assert_int_equal(tally.customers.n, 0);
+	tally_release(&tally);
+}
+
+static void test_late(void **state)
+{
+	struct event event = an_order;
+	struct late_key key = { calendar_day(&london, event.time_ms), 0 };
+	struct tally tally, more;
+	struct err err;
+
+	(void)state;
+	tally_init(&tally);
+	tally_init(&more);
+	assert_int_equal(tally_add_late(&tally, &london, &event, 5000, &err), 0);
+	event.type = EVENT_REFUNDED;
+	event.total_e4 = 10;
+	assert_int_equal(tally_add_late(&more, &london, &event, 4000, &err), 0);
+	assert_int_equal(tally_merge(&tally, &more, &err), 0);
+	assert_int_equal(tally_merge(&more, &tally, &err), 0);
+	assert_memory_equal(table_find(&tally.late, &key), &((struct late_day){ key, 2, -3, 5000 }),
+		sizeof(struct late_day));
+	assert_memory_equal(table_find(&more.late, &key), &((struct late_day){ key, 3, -13, 5000 }),
+		sizeof(struct late_day));
+	tally_clear(&tally);
+	assert_int_equal(tally.late.n, 0);
+	tally_release(&tally);
+	tally_release(&more);
+}
+
+static void test_merge_overflow(void **state)
+{
+	struct event event = an_order;
+	struct late_key key = { calendar_day(&london, event.time_ms), 0 };
+	struct tally tally, more;
+	struct err err = { 0 };
+	bool new;
+
+	(void)state;
+	tally_init(&tally);
+	tally_init(&more);
+	assert_int_equal(tally_add_late(&more, &london, &event, 1, &err), 0);
+	((struct late_day *)table_put(&tally.late, &key, &new))->net_e4 = INT64_MAX;
+	assert_int_equal(tally_merge(&tally, &more, &err), -1);
+	assert_int_equal(err.code, ERR_DATA);
+	tally_release(&tally);
+	tally_release(&more);
+}
+
 static void test_overflow(void **state)
 {
 	struct event_line line = { UNIT_TEXT("a"), { 0 }, 1000000, EVENT_TOTAL_MAX_E4 / 1000000 };
@@ -204,6 +287,9 @@ int main(void)
 		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_dictionary),
 		cmocka_unit_test(test_add),
+		cmocka_unit_test(test_customers),
+		cmocka_unit_test(test_late),
+		cmocka_unit_test(test_merge_overflow),
 		cmocka_unit_test(test_overflow),
 	};
 
