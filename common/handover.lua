@@ -7,10 +7,12 @@
 -- - `writing` is set first and removed last by a flush: where it stands, a write broke off;
 -- - amounts are texts: HSET writes them into a new chunk, only HINCRBY changes them, for Lua's numbers are
 --   doubles; offsets, runs and times are below 2^53, where doubles are exact;
+-- - a field that begins with ^ is a greatest value: a flush does not add to it, it raises it;
 -- - every flush touches the chunk `c`, so the highest version in a generation's index is its next offset.
 
 local MAX = 9007199254740992 -- 2^53
 local SLICE = 500            -- arguments of one command: unpack() fails at some thousand
+local CUSTOMER_HOURS = 50    -- chunks of customers whose hour is longer ago are dropped: no window reaches there
 
 -- A number from 0 to 2^53 - 1 in its one decimal form, or nil.
 local function number(text)
@@ -43,7 +45,15 @@ local function is_tail(text)
 end
 
 local function is_chunk(name)
-	return name == 'c' or number((name or ''):match('^[rpd]:(.+)$')) ~= nil
+	return name == 'c' or number((name or ''):match('^[rpdo]:(.+)$')) ~= nil
+end
+
+-- In a chunk of customers: what, minute, currency, customer. Elsewhere anything but the header's name.
+local function is_field(chunk, field)
+	if chunk:sub(1, 1) == 'o' then
+		return field:find('^[ogcr]%d%d%u%u%u.') ~= nil
+	end
+	return field ~= '' and field ~= '#'
 end
 
 local function is_fold(text)
@@ -155,10 +165,10 @@ local function flush_chunks(args, n)
 		names[name] = true
 		local first = at + 2
 		for i = first, first + 2 * n_fields - 1, 2 do
-			if args[i] == '' or args[i] == '#' then
+			if not is_field(name, args[i]) then
 				return nil, 'field'
 			end
-			if not is_delta(args[i + 1]) then
+			if not is_delta(args[i + 1]) or args[i]:byte() == 94 and not number(args[i + 1]) then
 				return nil, 'delta'
 			end
 		end
@@ -214,16 +224,46 @@ local function write_new(key, args, first, last)
 	end
 end
 
+-- Values of a chunk that is there.
+local function add(key, args, first, last)
+	local call = redis.call
+	for i = first, last, 2 do
+		local field, value = args[i], args[i + 1]
+		if field:byte() ~= 94 then -- ^
+			call('HINCRBY', key, field, value)
+		elseif tonumber(call('HGET', key, field) or 0) < tonumber(value) then
+			call('HSET', key, field, value)
+		end
+	end
+end
+
+-- Values of a chunk of customers. The field @CUSTOMER lists the minutes and currencies that he has fields of,
+-- so that they can be found; each is appended when its first order, or refund, comes.
+local function add_customers(key, args, first, last)
+	local call = redis.call
+	for i = first, last, 2 do
+		local field, value = args[i], args[i + 1]
+		local sum, what = call('HINCRBY', key, field, value), field:byte()
+		if (what == 111 or what == 99) and sum == tonumber(value) then -- o, c
+			local list = '@' .. field:sub(7)
+			call('HSET', key, list, (call('HGET', key, list) or '') .. field:sub(2, 6))
+		end
+	end
+end
+
 local function flush_write(base, g, args, chunks, nxt)
 	local index, header, call = index_key(base, g.id), g.id .. ' ' .. nxt, redis.call
 	for _, chunk in ipairs(chunks) do
 		local key = chunk.key
-		if chunk.new then
+		if chunk.name:byte() == 111 then -- o
+			if chunk.new then
+				call('UNLINK', key)
+			end
+			add_customers(key, args, chunk.first, chunk.last)
+		elseif chunk.new then
 			write_new(key, args, chunk.first, chunk.last)
 		else
-			for i = chunk.first, chunk.last, 2 do
-				call('HINCRBY', key, args[i], args[i + 1])
-			end
+			add(key, args, chunk.first, chunk.last)
 		end
 		call('HSET', key, '#', header)
 		redis.call('ZADD', index, nxt, chunk.name)
@@ -360,6 +400,17 @@ local function now_ms()
 	return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
+-- No window of a customer reaches back so far any more.
+local function drop_old_customers(base, g)
+	local oldest, index = math.floor(now_ms() / 3600000) - CUSTOMER_HOURS, index_key(base, g.id)
+	for _, name in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+		if name:byte() == 111 and number(name:sub(3)) < oldest then
+			redis.call('ZREM', index, name)
+			redis.call('UNLINK', chunk_key(base, g.id, name))
+		end
+	end
+end
+
 -- Notes since when a generation is covered by the published run; removes those covered for keep_ms.
 local function expire(base, state, run, keep_ms)
 	local now, since, kept, covered = now_ms(), {}, {}, {}
@@ -464,6 +515,9 @@ local function adopt(keys, args)
 	end
 	if what ~= 'restarted' then
 		expire(base, state, run, number(args[9]))
+		for _, g in ipairs(state.generations) do
+			drop_old_customers(base, g)
+		end
 	end
 	return reply(base, 'ok', what)
 end
@@ -483,7 +537,7 @@ local function changed_chunks(index, kind, since)
 	local above = '(' .. string.format('%.0f', since)
 	local list = redis.call('ZRANGEBYSCORE', index, above, '+inf', 'WITHSCORES')
 	for i = 1, #list, 2 do
-		if list[i]:sub(1, 1) ~= 'p' then
+		if not list[i]:find('^[po]') then
 			out[#out + 1] = { list[i], list[i + 1] }
 		end
 	end
@@ -566,6 +620,79 @@ local function read(keys, args)
 	return out
 end
 
+-- customer ----------------------------------------------------------------------------------------
+
+local function customer_check(keys, args)
+	if #keys ~= 1 or not is_base(keys[1]) then
+		return 'key'
+	elseif not args[1] or args[1] == '' then
+		return 'customer'
+	elseif not number(args[2]) or not number(args[3]) or number(args[3]) - number(args[2]) > CUSTOMER_HOURS then
+		return 'from_hour to_hour'
+	elseif not number(args[4]) then
+		return 'run'
+	elseif #args ~= 4 then
+		return 'count'
+	end
+end
+
+-- The fields of one customer in a chunk, as field, value...
+local function customer_fields(key, customer)
+	local names, out = {}, {}
+	for bucket in (redis.call('HGET', key, '@' .. customer) or ''):gmatch('.....') do
+		for _, what in ipairs({ 'o', 'g', 'c', 'r' }) do
+			names[#names + 1] = what .. bucket .. customer
+		end
+	end
+	for first = 1, #names, SLICE do
+		local last = math.min(first + SLICE - 1, #names)
+		for i, value in ipairs(redis.call('HMGET', key, unpack(names, first, last))) do
+			if value then
+				out[#out + 1] = names[first + i - 1]:sub(1, 6)
+				out[#out + 1] = value
+			end
+		end
+	end
+	return out
+end
+
+local function customer(keys, args)
+	local wrong = customer_check(keys, args)
+	if wrong then
+		return bad(wrong)
+	end
+	local base, run = keys[1], number(args[4])
+	local state = load(base)
+	local out = { state and state.list or {} }
+	if not state then
+		return out
+	elseif state.broken then
+		return redis.error_reply('DAMAGED ' .. base .. ':state a write broke off')
+	end
+	for _, g in ipairs(state.generations) do
+		if g.run >= run then
+			local values = { g.id }
+			for hour = number(args[2]), number(args[3]) do
+				local name = 'o:' .. string.format('%.0f', hour)
+				local key = chunk_key(base, g.id, name)
+				local version = redis.call('ZSCORE', index_key(base, g.id), name)
+				if version then
+					if redis.call('HGET', key, '#') ~= g.id .. ' ' .. version then
+						return redis.error_reply('DAMAGED ' .. key)
+					end
+					values[#values + 1] = name:sub(3)
+					values[#values + 1] = customer_fields(key, args[1])
+				end
+			end
+			if not index_ends(base, g) then
+				return redis.error_reply('DAMAGED ' .. index_key(base, g.id))
+			end
+			out[#out + 1] = values
+		end
+	end
+	return out
+end
+
 -- drop --------------------------------------------------------------------------------------------
 
 local function drop(keys, args)
@@ -586,4 +713,5 @@ redis.register_function('lambda_1_flush', flush)
 redis.register_function{ function_name = 'lambda_1_seal', callback = seal, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'lambda_1_adopt', callback = adopt, flags = { 'allow-oom' } }
 redis.register_function{ function_name = 'lambda_1_read', callback = read, flags = { 'no-writes' } }
+redis.register_function{ function_name = 'lambda_1_customer', callback = customer, flags = { 'no-writes' } }
 redis.register_function{ function_name = 'lambda_1_drop', callback = drop, flags = { 'allow-oom' } }

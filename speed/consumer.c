@@ -132,7 +132,7 @@ int consumer_find_topic(struct speed *speed, struct err *err)
 {
 	while (!speed_stop) {
 		if (kafka_describe(speed->rk, speed->config.topic, 2000, &speed->log, err) == 0 &&
-			dead_letter_ensure(&speed->dead, speed->rk, speed->log.n_partitions, err) == 0) {
+			letters_ensure(&speed->letters, speed->rk, speed->log.n_partitions, err) == 0) {
 			if (complaint_over(&speed->no_topic))
 				log_info("kafka and topic '%s' are there", speed->config.topic);
 			break;
@@ -196,7 +196,7 @@ static void consumer_out_of_range(struct speed *speed, struct partition *p)
 	if (p->state < PARTITION_WARMING)
 		return;
 	if (p->state == PARTITION_FOLDING &&
-		kafka_range(speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end,
+		kafka_range(speed->letters.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end,
 			&err) == 0 &&
 		partition_lose(p, first)) {
 		speed->must_assign = true;
@@ -233,19 +233,36 @@ static void consumer_event(struct speed *speed, const rd_kafka_message_t *messag
 			p ? " for partition " : "", p ? p->base : "");
 }
 
+static void consumer_letter(struct speed *speed, struct partition *p, const rd_kafka_message_t *message,
+	const struct partition_letter *letter)
+{
+	struct err err = { 0 };
+	char late_ms[24];
+	int failed = 0;
+
+	snprintf(late_ms, sizeof(late_ms), "%" PRId64, letter->late_ms);
+	if (letter->reject != EVENT_OK)
+		failed = letters_send(
+			&speed->letters, p, message, LETTERS_DEAD, event_reject_code(letter->reject), &err);
+	else if (letter->late_ms)
+		failed = letters_send(&speed->letters, p, message, LETTERS_LATE, late_ms, &err);
+	if (!failed)
+		return;
+	if (complaint_due(&speed->no_letter))
+		log_warn("partition %d: %s; reading it again", p->number, err.msg);
+	speed->letters.n_partitions = 0; /* look at the topics again */
+}
+
 static void consumer_message(struct speed *speed, rd_kafka_message_t *message)
 {
 	struct partition *p = speed->partitions[message->partition];
 	int64_t before = p->n_pending;
-	enum event_reject reject;
+	struct partition_letter letter;
 	struct err err = { 0 };
-	int result = partition_record(p, speed->parser, message, &reject, &err);
+	int result = partition_record(p, speed->parser, message, speed->wall_ms, &letter, &err);
 
-	if (result == PARTITION_REJECTED && dead_letter_send(&speed->dead, p, message, reject, &err)) {
-		if (complaint_due(&speed->no_letter))
-			log_warn("partition %d: %s; reading it again", p->number, err.msg);
-		speed->dead.n_partitions = 0; /* look at the topic again */
-	}
+	if (result == PARTITION_TAKEN)
+		consumer_letter(speed, p, message, &letter);
 	if (result < 0)
 		speed->fatal = err;
 	if (result < 0 || result == PARTITION_IGNORED) {

@@ -8,15 +8,15 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 
-/* A flush waits for the dead letters of what it passes. */
+/* A flush waits for the letters of what it passes. */
 bool flush_waits_for_letters(const struct speed *speed)
 {
 	int64_t age_ms = clock_ms() - speed->flushed_ms;
 
-	if (!speed->dead.n_waiting || age_ms < speed->config.flush_every_ms)
+	if (!speed->letters.n_waiting || age_ms < speed->config.flush_every_ms)
 		return false;
 	for (int i = 0; i < speed->n_partitions; i++)
-		if (speed->partitions[i] && speed->partitions[i]->n_dead &&
+		if (speed->partitions[i] && speed->partitions[i]->n_letters &&
 			partition_is_dirty(speed->partitions[i]))
 			return true;
 	return false;
@@ -39,13 +39,13 @@ static int64_t flush_every_ms(const struct speed *speed)
 
 static bool flush_is_ready(struct speed *speed, struct partition *p)
 {
-	if (p->dead_failed && p->state == PARTITION_FOLDING) {
-		if (speed->dead.err.code != ERR_NONE && complaint_due(&speed->no_letter))
-			log_warn("partition %d: %s; reading it again", p->number, speed->dead.err.msg);
+	if (p->letters_failed && p->state == PARTITION_FOLDING) {
+		if (speed->letters.err.code != ERR_NONE && complaint_due(&speed->no_letter))
+			log_warn("partition %d: %s; reading it again", p->number, speed->letters.err.msg);
 		recovery_need(speed, p, SPEED_RETRY_MS);
 		return false;
 	}
-	return partition_is_dirty(p) && p->n_dead == 0;
+	return partition_is_dirty(p) && p->n_letters == 0;
 }
 
 void flush_turn(struct speed *speed)

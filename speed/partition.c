@@ -112,7 +112,7 @@ static void partition_warmed(struct partition *p)
 }
 
 int partition_record(struct partition *p, struct event_parser *parser, rd_kafka_message_t *message,
-	enum event_reject *ret_reject, struct err *err)
+	int64_t wall_ms, struct partition_letter *ret_letter, struct err *err)
 {
 	const struct event *event = NULL;
 	int64_t record_ms = rd_kafka_message_timestamp(message, NULL);
@@ -131,8 +131,10 @@ int partition_record(struct partition *p, struct event_parser *parser, rd_kafka_
 		p->warm_at = message->offset + 1;
 		return PARTITION_IGNORED;
 	}
+	*ret_letter = (struct partition_letter){ .reject = reject };
 	if (!(PLANTED(PLANT_LOSS) && message->offset % 100 == 7) &&
-		values_add(&p->pending, &p->fold, message->offset, record_ms, event, reject, err))
+		values_add(&p->pending, &p->fold, message->offset, record_ms, wall_ms, event, reject,
+			&ret_letter->late_ms, err))
 		return -1;
 	partition_release_last(p);
 	p->last = message;
@@ -141,8 +143,7 @@ int partition_record(struct partition *p, struct event_parser *parser, rd_kafka_
 	p->n_pending++;
 	if (p->oldest_ms == DATETIME_NONE)
 		p->oldest_ms = record_ms;
-	*ret_reject = reject;
-	return reject == EVENT_OK ? PARTITION_TAKEN : PARTITION_REJECTED;
+	return PARTITION_TAKEN;
 }
 
 void partition_end(struct partition *p, int64_t offset)
@@ -173,7 +174,9 @@ bool partition_lose(struct partition *p, int64_t first)
 
 bool partition_is_full(const struct partition *p)
 {
-	return p->pending.tally.buckets.n + p->pending.tally.products.n >= PARTITION_SUMS_MAX;
+	const struct tally *tally = &p->pending.tally;
+
+	return tally->buckets.n + tally->products.n + tally->customers.n >= PARTITION_SUMS_MAX;
 }
 
 bool partition_is_dirty(const struct partition *p)
@@ -193,7 +196,7 @@ void partition_flush(struct partition *p, const char *fold, struct redis_command
 		.lost_to = p->lost_to,
 	};
 
-	assert(partition_is_dirty(p) && p->n_dead == 0);
+	assert(partition_is_dirty(p) && p->n_letters == 0);
 	if (p->last)
 		kafka_tail(&p->tail, p->last);
 	partition_release_last(p);

@@ -40,8 +40,8 @@ struct partition {
 	int64_t retry_ms; /* waiting: not before (monotonic) */
 	struct redis_state known; /* as Redis told last */
 	int n_stale; /* so often in a row, Postgres had an older publication than Redis has seen */
-	int64_t n_dead; /* dead letters that are not acknowledged yet */
-	bool dead_failed; /* one of them cannot be delivered */
+	int64_t n_letters; /* letters that are not acknowledged yet */
+	bool letters_failed; /* one of them cannot be delivered */
 };
 
 struct partition *partition_new(const struct config *config, int number);
@@ -62,14 +62,19 @@ bool partition_resume(
 void partition_warm(struct partition *partition, int64_t from);
 
 enum partition_result {
-	PARTITION_TAKEN, /* counted, or a duplicate; message kept: the partition destroys it */
-	PARTITION_REJECTED, /* the same, but it must go to the dead-letter topic now */
+	PARTITION_TAKEN, /* folded; message kept: the partition destroys it */
 	PARTITION_IGNORED, /* not for us: the caller destroys it */
 };
 
-/* The next message without error. ERR_DATA on overflow: -1. */
+/* Of a record that was taken: what must go to a topic for letters now. */
+struct partition_letter {
+	enum event_reject reject; /* EVENT_OK: none */
+	int64_t late_ms; /* 0: not late */
+};
+
+/* The next message without error; wall_ms as of values_add(). ERR_DATA on overflow: -1. */
 int partition_record(struct partition *partition, struct event_parser *parser, rd_kafka_message_t *message,
-	enum event_reject *ret_reject, struct err *err);
+	int64_t wall_ms, struct partition_letter *ret_letter, struct err *err);
 /* The end-of-partition event at `offset`. */
 void partition_end(struct partition *partition, int64_t offset);
 /* Retention took [position, first): goes on at first. False when that cannot be added to what is pending. */

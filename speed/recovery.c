@@ -96,7 +96,7 @@ static int recovery_range(
 	struct speed *speed, const struct partition *p, int64_t *ret_first, int64_t *ret_end, struct err *err)
 {
 	int status = kafka_range(
-		speed->dead.rk, speed->config.topic, p->number, SPEED_ASK_MS, ret_first, ret_end, err);
+		speed->letters.rk, speed->config.topic, p->number, SPEED_ASK_MS, ret_first, ret_end, err);
 
 	if (status && err->code == ERR_DATA)
 		err->code = ERR_KAFKA;
@@ -183,8 +183,8 @@ static int recovery_horizon(struct speed *speed, struct partition *p, int64_t fi
 	if (from < first)
 		from = first;
 	if (from < p->position && from_ms != DATETIME_NONE) {
-		if (kafka_offset_at(
-			    speed->dead.rk, speed->config.topic, p->number, from_ms, SPEED_ASK_MS, &at, err))
+		if (kafka_offset_at(speed->letters.rk, speed->config.topic, p->number, from_ms, SPEED_ASK_MS,
+			    &at, err))
 			return -1;
 		from = at > from ? at : from;
 	}
@@ -204,7 +204,7 @@ static int recovery_seek(
 	}
 	speed->must_assign = true;
 	p->end = end;
-	p->dead_failed = false;
+	p->letters_failed = false;
 	if (p->lost_from < p->lost_to)
 		log_warn("partition %d: retention took offsets %" PRId64 " to %" PRId64
 			 " before they were read, going on behind "
@@ -224,8 +224,8 @@ static int recovery_partition(struct speed *speed, struct partition *p, struct e
 	char what[16] = "as it is";
 	int64_t first, end;
 
-	if (p->number >= speed->dead.n_partitions &&
-		dead_letter_ensure(&speed->dead, speed->rk, p->number + 1, err))
+	if (p->number >= speed->letters.n_partitions &&
+		letters_ensure(&speed->letters, speed->rk, p->number + 1, err))
 		return -1;
 	if (recovery_range(speed, p, &first, &end, err) || recovery_read(speed, p, err))
 		return -1;

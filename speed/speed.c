@@ -49,7 +49,7 @@ int speed_open(struct speed *speed, struct err *err)
 	snprintf(speed->worker, sizeof(speed->worker), "%s-%d", host, (int)getpid());
 	fold_version(&speed->config.rules, speed->fold);
 	speed->parser = event_parser_new();
-	if (consumer_open(speed, err) || dead_letter_open(&speed->dead, &speed->config, err))
+	if (consumer_open(speed, err) || letters_open(&speed->letters, &speed->config, err))
 		return -1;
 	speed->published = published_start(&speed->config);
 	log_info("start worker=%s fold=%s", speed->worker, speed->fold);
@@ -93,7 +93,7 @@ static void speed_wait(struct speed *speed, bool full)
 		{ .fd = full ? -1 : speed->queue_fd, .events = POLLIN },
 		{ .fd = store_fd(&speed->store), .events = POLLIN },
 	};
-	bool soon = speed->n_pending || speed->dead.n_waiting;
+	bool soon = speed->n_pending || speed->letters.n_waiting;
 	char drop[64];
 
 	if (poll(fds, ARRAY_SIZE(fds), soon ? 1 : 100) > 0 && fds[0].revents)
@@ -110,7 +110,7 @@ static void speed_turn(struct speed *speed)
 	if (!full)
 		idle = consumer_take(speed);
 	speed_read_store(speed, 0);
-	dead_letter_poll(&speed->dead, 0);
+	letters_poll(&speed->letters, 0);
 	flush_turn(speed);
 	if (clock_ms() - speed->tick_ms >= SPEED_TICK_MS) {
 		speed->tick_ms = clock_ms();
@@ -131,7 +131,7 @@ static void speed_finish(struct speed *speed)
 		bool dirty = false;
 
 		speed_read_store(speed, 5);
-		dead_letter_poll(&speed->dead, 0);
+		letters_poll(&speed->letters, 0);
 		speed->flushed_ms = 0; /* no need to wait between two flushes */
 		flush_turn(speed);
 		for (int i = 0; i < speed->n_partitions; i++)
@@ -169,7 +169,7 @@ void speed_close(struct speed *speed)
 		if (speed->partitions[i])
 			partition_drop(speed->partitions[i]); /* gives messages back before Kafka is closed */
 	consumer_close(speed);
-	dead_letter_close(&speed->dead);
+	letters_close(&speed->letters);
 	store_release(&speed->store);
 	for (int i = 0; i < speed->n_partitions; i++)
 		if (speed->partitions[i])

@@ -7,7 +7,7 @@
  *   flush.c       what goes to Redis, and what its replies mean
  *   progress.c    heartbeats, log lines, offsets for lag tools
  *   partition.c, values.c   what one partition has pending (no I/O)
- *   store.c, published.c, dead_letter.c   Redis, Postgres, the dead-letter topic
+ *   store.c, published.c, letters.c   Redis, Postgres, the topics for broken and late records
  *
  * One thread, but for the one that asks Postgres. Whatever goes wrong, pending records are dropped and Redis'
  * state says where to go on: nothing is counted twice or lost (docs/speed.md). */
@@ -15,7 +15,7 @@
 #define SPEED_SPEED_H
 
 #include "speed/complaint.h"
-#include "speed/dead_letter.h"
+#include "speed/letters.h"
 #include "speed/partition.h"
 #include "speed/published.h"
 #include "speed/store.h"
@@ -50,7 +50,7 @@ struct speed {
 	struct kafka_log log;
 	struct event_parser *parser;
 	struct published *published;
-	struct dead_letter dead;
+	struct letters letters;
 	struct store store;
 	struct partition **partitions; /* by number; NULL: never had it */
 	int n_partitions;

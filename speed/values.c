@@ -7,7 +7,7 @@
 struct values_day {
 	int32_t day; /* the key */
 	int32_t pad;
-	int64_t duplicate, late;
+	int64_t duplicate;
 };
 
 enum { VALUES_HOUR_MINUTES = 60 };
@@ -41,24 +41,31 @@ static struct values_day *values_day(
 	return table_put(&values->days, &day, &is_new);
 }
 
-int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t record_ms,
-	const struct event *event, enum event_reject reject, struct err *err)
+/* Bounded by both clocks, so that a wrong one leaves nothing out that can still be asked for. */
+static int64_t values_customers_from_ms(const struct fold *fold, int64_t wall_ms)
 {
-	int64_t late_ms;
+	int64_t latest_ms = fold->state.latest_record_ms;
 
-	switch (fold_record(fold, offset, record_ms, event, reject, &values->tally.counters, &late_ms)) {
-	case VERDICT_REJECTED:
-		return 0;
-	case VERDICT_DUPLICATE:
+	if (!fold->rules->customers)
+		return TALLY_NO_CUSTOMERS;
+	return (latest_ms != DATETIME_NONE && latest_ms < wall_ms ? latest_ms : wall_ms) - TALLY_CUSTOMERS_MS;
+}
+
+int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t record_ms, int64_t wall_ms,
+	const struct event *event, enum event_reject reject, int64_t *ret_late_ms, struct err *err)
+{
+	const struct calendar *calendar = fold->rules->calendar;
+	enum verdict verdict =
+		fold_record(fold, offset, record_ms, event, reject, &values->tally.counters, ret_late_ms);
+
+	if (verdict == VERDICT_DUPLICATE)
 		values_day(values, fold, event)->duplicate++;
+	if (*ret_late_ms && tally_add_late(&values->tally, calendar, event, *ret_late_ms, err))
+		return -1;
+	if (verdict != VERDICT_COUNTED)
 		return 0;
-	case VERDICT_COUNTED:
-		if (late_ms)
-			values_day(values, fold, event)->late++;
-		return tally_add(&values->tally, fold->rules->calendar, event, err);
-	}
-	assert(0 && "a verdict");
-	return 0;
+	values->tally.customers_from_ms = values_customers_from_ms(fold, wall_ms);
+	return tally_add(&values->tally, calendar, event, err);
 }
 
 /* --- to Redis ---------------------------------------------------------------------------------- */
@@ -176,6 +183,48 @@ static void values_products(struct values *values, struct redis_command *command
 	}
 }
 
+static size_t values_customer_count(const struct customer_minute *minute)
+{
+	const struct revenue *r = &minute->revenue;
+
+	return (size_t)(!!r->orders + !!r->gross_e4 + !!r->refund_count + !!r->refunds_e4);
+}
+
+static void values_customer_fields(
+	const struct values *values, struct redis_command *command, const struct customer_minute *minute)
+{
+	struct text customer = dictionary_get(values->tally.texts, minute->key.customer);
+	const struct revenue *r = &minute->revenue;
+	const int64_t value[] = { r->orders, r->gross_e4, r->refund_count, r->refunds_e4 };
+	char field[8 + EVENT_ID_MAX_BYTES];
+
+	assert(customer.len <= EVENT_ID_MAX_BYTES);
+	snprintf(field + 1, sizeof(field) - 1, "%02d%.3s", minute->key.minute % VALUES_HOUR_MINUTES,
+		currency_code(minute->key.currency));
+	memcpy(field + 6, customer.at, customer.len);
+	for (size_t i = 0; i < ARRAY_SIZE(value); i++) {
+		field[0] = "ogcr"[i];
+		if (value[i])
+			redis_flush_field(command, field, 6 + customer.len, value[i]);
+	}
+}
+
+static void values_customers(struct values *values, struct redis_command *command, size_t first, size_t n)
+{
+	const struct table *customers = &values->tally.customers;
+
+	for (size_t end; first < n; first = end) {
+		size_t n_fields = 0;
+
+		end = values_chunk_end(values, first, n);
+		for (size_t i = first; i < end; i++)
+			n_fields += values_customer_count(table_at(customers, values->order[i].entry));
+		redis_flush_chunk(command, 'o', values->order[first].chunk, n_fields);
+		for (size_t i = first; i < end; i++)
+			values_customer_fields(values, command, table_at(customers, values->order[i].entry));
+	}
+}
+
 static void values_counter(struct redis_command *command, const char *name, int64_t value)
 {
 	if (value)
@@ -185,7 +234,7 @@ static void values_counter(struct redis_command *command, const char *name, int6
 static void values_counters(struct redis_command *command, const struct counters *counters)
 {
 	size_t n = (size_t)(!!counters->records + !!counters->counted + !!counters->duplicate +
-			    !!counters->late);
+			    !!counters->late + !!counters->excluded);
 
 	for (int reject = EVENT_OK + 1; reject < EVENT_N_REJECTS; reject++)
 		n += counters->rejected[reject] != 0;
@@ -194,6 +243,7 @@ static void values_counters(struct redis_command *command, const struct counters
 	values_counter(command, "counted", counters->counted);
 	values_counter(command, "duplicate", counters->duplicate);
 	values_counter(command, "late", counters->late);
+	values_counter(command, "excluded", counters->excluded);
 	for (int reject = EVENT_OK + 1; reject < EVENT_N_REJECTS; reject++) {
 		char name[64];
 
@@ -202,39 +252,97 @@ static void values_counters(struct redis_command *command, const struct counters
 	}
 }
 
-static void values_days(struct redis_command *command, const struct table *days)
+static void values_late_fields(struct redis_command *command, const struct late_day *late)
 {
-	for (size_t i = 0; i < days->n; i++) {
-		const struct values_day *day = table_at(days, i);
+	const int64_t value[] = { late->events, late->net_e4, late->worst_ms };
+	char field[5];
 
-		redis_flush_chunk(command, 'd', day->day, (size_t)(!!day->duplicate + !!day->late));
-		values_counter(command, "duplicate", day->duplicate);
-		values_counter(command, "late", day->late);
+	snprintf(field + 1, 4, "%.3s", currency_code(late->key.currency));
+	for (size_t i = 0; i < ARRAY_SIZE(value); i++) {
+		field[0] = "el^"[i];
+		redis_flush_field(command, field, 4, value[i]);
 	}
+}
+
+/* Duplicates are in values->days, late events in the tally; a day is one chunk. */
+static void values_days(struct values *values, struct redis_command *command, size_t first, size_t n)
+{
+	const struct table *late = &values->tally.late;
+
+	for (size_t end; first < n; first = end) {
+		int32_t day = (int32_t)values->order[first].chunk;
+		const struct values_day *found = table_find(&values->days, &day);
+		size_t n_late = 0;
+
+		end = values_chunk_end(values, first, n);
+		for (size_t i = first; i < end; i++)
+			n_late += values->order[i].entry < late->n;
+		redis_flush_chunk(command, 'd', day, 3 * n_late + (found ? 1 : 0));
+		if (found)
+			values_counter(command, "duplicate", found->duplicate);
+		for (size_t i = first; i < end; i++)
+			if (values->order[i].entry < late->n)
+				values_late_fields(command, table_at(late, values->order[i].entry));
+	}
+}
+
+/* --- order ------------------------------------------------------------------------------------- */
+
+/* Appends what stands in a table to values->order: each entry with the number of the chunk it belongs to. */
+typedef int64_t values_chunk_fn(const void *entry);
+
+static int64_t values_chunk_of_bucket(const void *entry)
+{
+	return ((const struct bucket *)entry)->key.minute / VALUES_HOUR_MINUTES;
+}
+
+static int64_t values_chunk_of_product(const void *entry)
+{
+	return ((const struct product *)entry)->key.day;
+}
+
+static int64_t values_chunk_of_customer(const void *entry)
+{
+	return ((const struct customer_minute *)entry)->key.minute / VALUES_HOUR_MINUTES;
+}
+
+static int64_t values_chunk_of_late(const void *entry)
+{
+	return ((const struct late_day *)entry)->key.day;
+}
+
+static int64_t values_chunk_of_day(const void *entry)
+{
+	return ((const struct values_day *)entry)->day;
+}
+
+static size_t values_append(
+	struct values *values, size_t n, const struct table *table, size_t entry, values_chunk_fn *chunk_of)
+{
+	for (size_t i = 0; i < table->n; i++)
+		values->order[n++] = (struct values_order){ chunk_of(table_at(table, i)), entry + i };
+	return n;
 }
 
 void values_flush(struct values *values, struct redis_command *command, const char *base,
 	const struct redis_flush *flush)
 {
-	const struct table *buckets = &values->tally.buckets, *products = &values->tally.products;
-	size_t n_chunks, n = buckets->n + products->n;
+	const struct tally *tally = &values->tally;
+	size_t buckets, products, customers, days, n_chunks = 1;
 
-	values_order_reserve(values, n);
-	for (size_t i = 0; i < buckets->n; i++) {
-		const struct bucket *bucket = table_at(buckets, i);
-
-		values->order[i] = (struct values_order){ bucket->key.minute / VALUES_HOUR_MINUTES, i };
-	}
-	for (size_t i = 0; i < products->n; i++) {
-		const struct product *product = table_at(products, i);
-
-		values->order[buckets->n + i] = (struct values_order){ product->key.day, i };
-	}
-	n_chunks =
-		values_sort(values, 0, buckets->n) + values_sort(values, buckets->n, n) + 1 + values->days.n;
+	values_order_reserve(values,
+		tally->buckets.n + tally->products.n + tally->customers.n + tally->late.n + values->days.n);
+	buckets = values_append(values, 0, &tally->buckets, 0, values_chunk_of_bucket);
+	products = values_append(values, buckets, &tally->products, 0, values_chunk_of_product);
+	customers = values_append(values, products, &tally->customers, 0, values_chunk_of_customer);
+	days = values_append(values, customers, &tally->late, 0, values_chunk_of_late);
+	days = values_append(values, days, &values->days, tally->late.n, values_chunk_of_day);
+	n_chunks += values_sort(values, 0, buckets) + values_sort(values, buckets, products) +
+		    values_sort(values, products, customers) + values_sort(values, customers, days);
 	redis_flush_start(command, base, flush, n_chunks);
-	values_counters(command, &values->tally.counters);
-	values_revenue(values, command, 0, buckets->n);
-	values_products(values, command, buckets->n, n);
-	values_days(command, &values->days);
+	values_counters(command, &tally->counters);
+	values_revenue(values, command, 0, buckets);
+	values_products(values, command, buckets, products);
+	values_customers(values, command, products, customers);
+	values_days(values, command, customers, days);
 }

@@ -13,7 +13,7 @@ struct values_order {
 
 struct values {
 	struct tally tally;
-	struct table days; /* per business day: duplicate and late counts */
+	struct table days; /* per business day: duplicates */
 	struct values_order *order; /* scratch of values_flush() */
 	size_t order_capacity;
 };
@@ -22,10 +22,12 @@ void values_init(struct values *values);
 void values_release(struct values *values);
 void values_clear(struct values *values);
 
-/* Folds one record, adds what it counts. event is NULL when it was rejected. ERR_DATA on overflow, which
+/* Folds one record, adds what it counts. event is NULL when it was rejected; *ret_late_ms as of
+ * fold_record(). wall_ms: the wall clock, which bounds what is kept by customer. ERR_DATA on overflow, which
  * pending_max rules out. */
 MUST_USE int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t record_ms,
-	const struct event *event, enum event_reject reject, struct err *err);
+	int64_t wall_ms, const struct event *event, enum event_reject reject, int64_t *ret_late_ms,
+	struct err *err);
 
 /* The whole flush as one command. */
 void values_flush(struct values *values, struct redis_command *command, const char *base,

@@ -48,6 +48,7 @@ CURRENCIES = load_currencies()
 Event = collections.namedtuple('Event', 'event_id type order_id customer_id time_ms currency lines total units')
 Line = collections.namedtuple('Line', 'sku quantity unit_price name')
 Reject = collections.namedtuple('Reject', 'reason')
+Late = collections.namedtuple('Late', 'date currency net lateness_ms')
 # at: where a dump holds the value, for Answers(reread=...)
 Record = collections.namedtuple('Record', 'partition offset timestamp value at', defaults=(None,))
 
@@ -524,10 +525,10 @@ def amount(value, currency):
 
 class Seen:
     """Where the counted event with an id stands."""
-    __slots__ = ('timestamp', 'partition', 'inside', 'late', 'value')
+    __slots__ = ('timestamp', 'partition', 'offset', 'inside', 'value')
 
-    def __init__(self, record, inside, late, reread):
-        self.timestamp, self.partition, self.inside, self.late = record.timestamp, record.partition, inside, late
+    def __init__(self, record, inside, reread):
+        self.timestamp, self.partition, self.offset, self.inside = record.timestamp, record.partition, record.offset, inside
         # what it takes to read the event again, should another partition's take its place
         self.value = (record.at, len(record.value)) if reread and record.at is not None else record.value
 
@@ -538,7 +539,6 @@ class Partition:
         self.last_offset = -1
         self.greatest_timestamp = None      # T
         self.greatest_time = None           # E: of the valid events that may move it
-        self.late = 0
         self.seen = {}                      # speed: event_id -> (offset, timestamp) of its last valid record
         self.beaten = set()                 # exact: ids whose first one here lost to another partition's
 
@@ -554,22 +554,29 @@ class Answers:
       reread   function(at, size) -> bytes of the dump, so that the values need not be kept in memory
 
     minutes[(minute_ms, currency)], days[(date, currency)]: Revenue; products[(date, currency, sku)]: Product;
-    records, counted, duplicate, late, rejected[reason]."""
+    customers[(customer_id, minute_ms, currency)]: Revenue; late_events[(partition, offset)]: Late;
+    records, counted, duplicate, late, excluded, rejected[reason].
+
+      exclude_late   late events are not counted but as `excluded`; by the speed rules only"""
 
     def __init__(self, time_zone='UTC', rules='exact', below=None, start=None, horizon_records=1_000_000,
-                 horizon_ms=DAY_MS, max_skew_ms=10 * MINUTE_MS, grace_ms=30 * MINUTE_MS, products=True, reread=None):
-        if rules not in ('exact', 'speed'):
+                 horizon_ms=DAY_MS, max_skew_ms=10 * MINUTE_MS, grace_ms=30 * MINUTE_MS, products=True, reread=None,
+                 exclude_late=False):
+        if rules not in ('exact', 'speed') or exclude_late and rules != 'speed':
             raise ValueError(rules)
         self.zone = zoneinfo.ZoneInfo(time_zone)
         self.rules, self.below, self.start = rules, below, start or {}
         self.horizon_records, self.horizon_ms = horizon_records, horizon_ms
         self.max_skew_ms, self.grace_ms = max_skew_ms, grace_ms
         self.with_products = products
+        self.exclude_late = exclude_late
         self.reread = reread
         self.minutes = collections.defaultdict(Revenue)
         self.days = collections.defaultdict(Revenue)
         self.products = collections.defaultdict(Product)
-        self.records = self.counted = self.duplicate = 0
+        self.customers = collections.defaultdict(Revenue)
+        self.late_events = {}
+        self.records = self.counted = self.duplicate = self.excluded = 0
         self.rejected = collections.Counter()
         self.partitions = collections.defaultdict(Partition)
         self.winners = {}                   # exact: event_id -> Seen
@@ -603,21 +610,30 @@ class Answers:
         if type(event) is Reject:
             self.rejected[event.reason] += inside
             return
-        late = self.is_late(p, record, event)
+        lateness = self.lateness(p, record, event)
         if self.rules == 'speed':
             first = self.first_within_horizon(p, record, event)
         else:
-            first = self.first_in_log(p, record, event, inside, late)
+            first = self.first_in_log(p, record, event, inside)
         if first and inside:
+            if lateness:
+                net = event.total if event.type == 'order_placed' else -event.total
+                self.late_events[record.partition, record.offset] = Late(
+                    self.date(event.time_ms), event.currency, net, lateness)
+            if lateness and self.exclude_late:
+                self.excluded += 1
+                return
             self.counted += 1
-            p.late += late
             self.tally(event, 1)
         elif inside:
             self.duplicate += 1
 
-    def is_late(self, p, record, event):
+    def lateness(self, p, record, event):
+        """How far event time was ahead of a late event; 0 if it is not late."""
         end = event.time_ms // MINUTE_MS * MINUTE_MS + MINUTE_MS
-        late = p.greatest_time is not None and p.greatest_time >= end + self.grace_ms
+        late = 0
+        if p.greatest_time is not None and p.greatest_time >= end + self.grace_ms:
+            late = p.greatest_time - event.time_ms
         if event.time_ms <= record.timestamp + self.max_skew_ms and (p.greatest_time is None or event.time_ms > p.greatest_time):
             p.greatest_time = event.time_ms
         return late
@@ -628,7 +644,7 @@ class Answers:
         return before is None or record.offset - before[0] > self.horizon_records or \
             p.greatest_timestamp - before[1] > self.horizon_ms
 
-    def first_in_log(self, p, record, event, inside, late):
+    def first_in_log(self, p, record, event, inside):
         """True if the event counts as far as is known; one of another partition that it beats is taken out."""
         other = self.winners.get(event.event_id)
         if other is not None:
@@ -640,7 +656,7 @@ class Answers:
                 p.beaten.add(event.event_id)
                 return False
             self.take_out(event.event_id, other)
-        self.winners[event.event_id] = Seen(record, inside, late, self.reread)
+        self.winners[event.event_id] = Seen(record, inside, self.reread)
         return True
 
     def take_out(self, event_id, seen):
@@ -650,12 +666,14 @@ class Answers:
             self.tally(parse(seen.value if type(seen.value) is bytes else self.reread(*seen.value)), -1)
             self.counted -= 1
             self.duplicate += 1
-            p.late -= seen.late
+            self.late_events.pop((seen.partition, seen.offset), None)
 
     def tally(self, event, times):
         date = self.date(event.time_ms)
         self.minutes[event.time_ms // MINUTE_MS * MINUTE_MS, event.currency].add(event, times)
         self.days[date, event.currency].add(event, times)
+        if event.customer_id is not None:
+            self.customers[event.customer_id, event.time_ms // MINUTE_MS * MINUTE_MS, event.currency].add(event, times)
         if not self.with_products:
             return
         sign = times if event.type == 'order_placed' else -times
@@ -667,7 +685,7 @@ class Answers:
 
     @property
     def late(self):
-        return sum(p.late for p in self.partitions.values())
+        return len(self.late_events)
 
     def total(self, currency):
         """All days of one currency."""

@@ -363,6 +363,20 @@ def test_late():
         assert late(now('a', ahead), now('b', T0), rules=rules, start={0: 1}) == 1
 
 
+def test_late_ledger_and_exclusion():
+    ahead = T0 + 3600_000
+    log = [Record(0, 0, ahead, event('a', ahead)), Record(0, 1, ahead, event('b', T0)), Record(1, 5, ahead + 1, event('b', T0)),
+           Record(0, 2, ahead, event('b', T0))]
+    for rules, exclude in (('exact', False), ('speed', False), ('speed', True)):
+        answers = Answers(rules=rules, exclude_late=exclude).feed(log)
+        (late,) = answers.late_events.values()
+        assert late.lateness_ms == 3600_000 and late.currency == 'GBP' and late.net == late.net.copy_abs()
+        assert (answers.excluded, answers.late) == (int(exclude), 1)
+        assert answers.records == answers.counted + answers.duplicate + answers.excluded
+    with pytest.raises(ValueError):
+        Answers(exclude_late=True)
+
+
 def test_dump():
     log = [Record(0, 0, 5, b'a\nb\0\xff'), Record(1, 7, -1, b''), Record(0, 3, 6, None), Record(2, 0, 0, b'\n')]
     dump = b''.join(b'%d %d %d %d\n%s\n' % (r.partition, r.offset, r.timestamp, -1 if r.value is None else len(r.value),
