@@ -527,6 +527,20 @@ int redis_product_field(struct text field, char *ret_what, int *ret_currency, st
 	return 0;
 }
 
+int redis_late_field(struct text field, char *ret_what, int *ret_currency)
+{
+	int currency;
+
+	if (field.len != 4 || !memchr("el^", field.at[0], 3))
+		return -1;
+	currency = currency_find((struct text){ field.at + 1, 3 });
+	if (currency < 0)
+		return -1;
+	*ret_what = field.at[0];
+	*ret_currency = currency;
+	return 0;
+}
+
 static bool redis_text_is(struct text text, const char *other)
 {
 	return text.len == strlen(other) && memcmp(text.at, other, text.len) == 0;
@@ -539,6 +553,7 @@ int redis_counter_add(struct counters *counters, struct text field, int64_t valu
 			  : redis_text_is(field, "counted")   ? &counters->counted
 			  : redis_text_is(field, "duplicate") ? &counters->duplicate
 			  : redis_text_is(field, "late")      ? &counters->late
+			  : redis_text_is(field, "excluded")  ? &counters->excluded
 							      : NULL;
 
 	if (!member && field.len > sizeof(rejected) - 1 &&

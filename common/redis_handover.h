@@ -164,7 +164,10 @@ MUST_USE int redis_revenue_field(struct text field, int *ret_minute, int *ret_cu
 MUST_USE int redis_revenue_add(struct revenue *sum, char what, int64_t value);
 /* Field of p:DAY: what is n (net_e4) or u (units). The sku is borrowed. */
 MUST_USE int redis_product_field(struct text field, char *ret_what, int *ret_currency, struct text *ret_sku);
-/* Adds a field of c or d:DAY to *counters; -1: no such field, or no number of events. */
+/* Field of d:DAY for late events: what is e (events), l (net_e4) or ^ (worst lateness, ms); -1: no such
+ * field. */
+MUST_USE int redis_late_field(struct text field, char *ret_what, int *ret_currency);
+/* Adds a field of c, or `duplicate` of d:DAY, to *counters; -1: no such field, or no number of events. */
 MUST_USE int redis_counter_add(struct counters *counters, struct text field, int64_t value);
 
 /* --- blocking calls, for batch ----------------------------------------------------------------- */

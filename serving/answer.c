@@ -113,9 +113,11 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 	}
 	switch (question->route) {
 	case QUESTION_DAY:
+	case QUESTION_LATE:
 	case QUESTION_RANGE:
 	case QUESTION_PRODUCTS:
-		if (live->snapshot && question->route != QUESTION_DAY) {
+		if (live->snapshot &&
+			(question->route == QUESTION_RANGE || question->route == QUESTION_PRODUCTS)) {
 			costly_ask(&server->costly, waiter);
 			return false;
 		}

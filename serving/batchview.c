@@ -96,6 +96,8 @@ static int take_pointer(struct batchview *batchview, const PGresult *result, str
 	view->truncated = *PQgetvalue(result, 0, 5) == 't';
 	batchview->loading_counted = PQgetisnull(result, 0, 6) ? -1 : pg_number(result, 0, 6);
 	snprintf(batchview->run_text, sizeof(batchview->run_text), "%" PRId64, view->run);
+	if (!PQgetisnull(result, 0, 8))
+		view->customers_from_ms = pg_number(result, 0, 8);
 	zone = PQgetvalue(result, 0, 7);
 	if (strcmp(zone, batchview->config->time_zone) != 0)
 		return err_set(err, ERR_DATA,
@@ -169,6 +171,23 @@ static int take_days(struct batchview *batchview, const PGresult *result, struct
 	return 0;
 }
 
+static int take_late(struct batchview *batchview, const PGresult *result, struct err *err)
+{
+	for (int i = 0; i < PQntuples(result); i++) {
+		struct late_day late = { .events = pg_number(result, i, 2),
+			.net_e4 = pg_number(result, i, 3),
+			.worst_ms = pg_number(result, i, 4) };
+		struct view_day_key key;
+
+		if (take_key(result, i, &key, err))
+			return -1;
+		late.key = (struct late_key){ key.day, key.currency };
+		if (view_late_add(&batchview->loading->late, &late))
+			return err_set(err, ERR_DATA, "a sum of the run does not fit 64 bits");
+	}
+	return 0;
+}
+
 static int take_corrections(struct batchview *batchview, const PGresult *result, struct err *err)
 {
 	struct batch_view *view = batchview->loading;
@@ -227,6 +246,10 @@ static void batchview_on_result(struct pg_link_call *call, const PGresult *resul
 		break;
 	case BATCHVIEW_DAYS:
 		if (!take_days(batchview, result, &err))
+			batchview_ask(batchview, BATCHVIEW_LATE, sql_serving_late, 1);
+		break;
+	case BATCHVIEW_LATE:
+		if (!take_late(batchview, result, &err))
 			batchview_ask(batchview, BATCHVIEW_CORRECTIONS, sql_serving_corrections, 1);
 		break;
 	case BATCHVIEW_CORRECTIONS:

@@ -42,6 +42,26 @@ static const char *age_words(int64_t ms, char buf[32])
 	return buf;
 }
 
+static bool caveat_concerns(const struct question *question, int32_t day, int currency)
+{
+	return day >= question->from && day <= question->to &&
+	       (question->currency < 0 || question->currency == currency);
+}
+
+static int64_t caveat_excluded(const struct snapshot *snapshot, const struct question *question)
+{
+	const struct table *excluded = &snapshot->picture->excluded;
+	int64_t n = 0;
+
+	for (size_t i = 0; i < excluded->n; i++) {
+		const struct late_day *late = table_at(excluded, i);
+
+		if (caveat_concerns(question, late->key.day, late->key.currency))
+			n += late->events;
+	}
+	return n;
+}
+
 bool caveat_has_provisional(const struct snapshot *snapshot, const struct question *question)
 {
 	const struct table *days = &snapshot->picture->days;
@@ -49,11 +69,10 @@ bool caveat_has_provisional(const struct snapshot *snapshot, const struct questi
 	for (size_t i = 0; i < days->n; i++) {
 		const struct view_day *day = table_at(days, i);
 
-		if (day->key.day >= question->from && day->key.day <= question->to &&
-			(question->currency < 0 || question->currency == day->key.currency))
+		if (caveat_concerns(question, day->key.day, day->key.currency))
 			return true;
 	}
-	return false;
+	return caveat_excluded(snapshot, question) > 0;
 }
 
 static void add_provisional(
@@ -87,6 +106,16 @@ static void add_provisional(
 			age_words(snapshot->as_of_ms - batch->cut_time_ms, age));
 }
 
+static void add_excluded(
+	struct caveat *caveat, const struct snapshot *snapshot, const struct question *question)
+{
+	int64_t n = question->view == QUESTION_BATCH ? 0 : caveat_excluded(snapshot, question);
+
+	if (n)
+		caveat_add(caveat, "%" PRId64 " late order%s left out; the next batch run brings %s back", n,
+			n == 1 ? " is" : "s are", n == 1 ? "it" : "them");
+}
+
 static void add_lag(struct caveat *caveat, const struct snapshot *snapshot, const struct question *question)
 {
 	int64_t n = snapshot->lag_events;
@@ -105,6 +134,7 @@ bool caveat_write(const struct snapshot *snapshot, const struct question *questi
 	char age[32];
 
 	add_provisional(&caveat, snapshot, question);
+	add_excluded(&caveat, snapshot, question);
 	add_lag(&caveat, snapshot, question);
 	if (degraded & 1u << DEGRADED_SPEED_SILENT)
 		caveat_add(&caveat, "the speed layer gives no sign of life: newer orders may be missing");

@@ -74,7 +74,7 @@ static bool merge_parts(const struct batch_view *view, const struct speed_partit
 	return whole;
 }
 
-static int add_generation(struct picture *picture, const struct speed_generation *gen)
+static int add_generation(struct picture *picture, const struct speed_generation *gen, bool excludes_late)
 {
 	for (size_t i = 0; i < gen->days.n; i++) {
 		const struct view_day *day = table_at(&gen->days, i);
@@ -82,10 +82,17 @@ static int add_generation(struct picture *picture, const struct speed_generation
 		if (view_days_add(&picture->days, day->key, &day->revenue))
 			return -1;
 	}
-	for (size_t i = 0; i < gen->counts.n; i++) {
-		const struct view_count *count = table_at(&gen->counts, i);
+	for (size_t i = 0; i < gen->late.n; i++) {
+		const struct late_day *late = table_at(&gen->late, i);
 
-		view_counts_add(&picture->counts, count->day, count->duplicates, count->late);
+		if (view_late_add(&picture->late, late) ||
+			(excludes_late && view_late_add(&picture->excluded, late)))
+			return -1;
+	}
+	for (size_t i = 0; i < gen->duplicates.n; i++) {
+		const struct view_duplicates *duplicates = table_at(&gen->duplicates, i);
+
+		view_duplicates_add(&picture->duplicates, duplicates->day, duplicates->n);
 	}
 	picture->rejected += gen->rejected;
 	return 0;
@@ -113,7 +120,7 @@ static int add_speed(struct picture *picture, const struct speed_partition *part
 		if (part->join != MERGE_JOINED)
 			continue;
 		for (size_t g = part->first_gen; g < partitions[i].n_gens; g++)
-			if (add_generation(picture, &partitions[i].gens[g]))
+			if (add_generation(picture, &partitions[i].gens[g], partitions[i].excludes_late))
 				return -1;
 		add_lost(picture, &partitions[i], i);
 	}
@@ -131,7 +138,9 @@ struct picture *merge_picture(struct batch_view *const *views, size_t n_views,
 	picture->speed = use_speed;
 	picture->made_ms = made_ms;
 	table_init(&picture->days, sizeof(struct view_day), sizeof(struct view_day_key));
-	table_init(&picture->counts, sizeof(struct view_count), sizeof(int32_t));
+	table_init(&picture->duplicates, sizeof(struct view_duplicates), sizeof(int32_t));
+	table_init(&picture->late, sizeof(struct late_day), sizeof(struct late_key));
+	table_init(&picture->excluded, sizeof(struct late_day), sizeof(struct late_key));
 	picture->n_parts = use_speed ? n_partitions : 0;
 	for (size_t i = 0; i < n_views; i++)
 		if (views[i]->n_cuts > picture->n_parts)
@@ -165,7 +174,9 @@ void picture_unref(struct picture *picture)
 		return;
 	batch_view_unref(picture->batch);
 	table_release(&picture->days);
-	table_release(&picture->counts);
+	table_release(&picture->duplicates);
+	table_release(&picture->late);
+	table_release(&picture->excluded);
 	free(picture->parts);
 	free(picture->lost);
 	free(picture);

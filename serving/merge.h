@@ -37,7 +37,9 @@ struct picture {
 	int n_parts;
 	struct merge_part *parts; /* owned */
 	struct table days; /* provisional: struct view_day */
-	struct table counts; /* struct view_count */
+	struct table duplicates; /* struct view_duplicates */
+	struct table late; /* provisional, those that are excluded too: struct late_day */
+	struct table excluded; /* late events that are not in `days`: struct late_day */
 	int64_t rejected;
 	size_t n_lost;
 	struct merge_range *lost; /* owned */

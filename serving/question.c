@@ -12,6 +12,7 @@ static const char *const parameter_names[N_PARAMETERS] = { "date", "from", "to",
 static const unsigned route_parameters[QUESTION_N_ROUTES] = {
 	[QUESTION_DAY] = 1u << P_CURRENCY | 1u << P_VIEW,
 	[QUESTION_RANGE] = 1u << P_FROM | 1u << P_TO | 1u << P_STEP | 1u << P_CURRENCY | 1u << P_VIEW,
+	[QUESTION_LATE] = 1u << P_DATE | 1u << P_CURRENCY | 1u << P_VIEW,
 	[QUESTION_PRODUCTS] = 1u << P_DATE | 1u << P_BY | 1u << P_LIMIT | 1u << P_CURRENCY | 1u << P_VIEW,
 };
 
@@ -197,6 +198,7 @@ static int parse_path(const char *path, struct question *question, struct proble
 		{ "/revenue/today", QUESTION_DAY, true },
 		{ "/v1/revenue", QUESTION_RANGE, false },
 		{ "/v1/products/top", QUESTION_PRODUCTS, true },
+		{ "/v1/late", QUESTION_LATE, true },
 		{ "/v1", QUESTION_INDEX, false },
 		{ "/livez", QUESTION_LIVEZ, false },
 		{ "/readyz", QUESTION_READYZ, false },

@@ -2,6 +2,7 @@
 #include "serving/render.h"
 
 #include "common/kernel/currency.h"
+#include "common/kernel/money.h"
 #include "common/mem.h"
 #include "serving/caveat.h"
 
@@ -115,13 +116,17 @@ static void put_speed(struct out *out, const struct snapshot *snapshot, const st
 		out_null(out, "speed");
 		return;
 	}
-	for (size_t i = 0; i < picture->counts.n; i++) {
-		const struct view_count *count = table_at(&picture->counts, i);
+	for (size_t i = 0; i < picture->duplicates.n; i++) {
+		const struct view_duplicates *day = table_at(&picture->duplicates, i);
 
-		if (count->day < question->from || count->day > question->to)
-			continue;
-		duplicates += count->duplicates;
-		late += count->late;
+		if (day->day >= question->from && day->day <= question->to)
+			duplicates += day->n;
+	}
+	for (size_t i = 0; i < picture->late.n; i++) {
+		const struct late_day *day = table_at(&picture->late, i);
+
+		if (day->key.day >= question->from && day->key.day <= question->to)
+			late += day->events;
 	}
 	out_open(out, "speed", '{');
 	if (snapshot->lag_events < 0) {
@@ -176,6 +181,30 @@ static void put_corrections(struct out *out, const struct batch_view *batch, con
 	out_close(out, ']');
 }
 
+/* What --late=exclude has left out of the days of the question. */
+static void put_excluded(struct out *out, const struct picture *picture, const struct question *question)
+{
+	if (!picture->excluded.n || question->view == QUESTION_BATCH)
+		return;
+	out_open(out, "late_excluded", '[');
+	for (int32_t day = question->from; day <= question->to; day++) {
+		for (int c = 0; c < currency_count(); c++) {
+			const struct late_key key = { day, c };
+			const struct late_day *late = table_find(&picture->excluded, &key);
+
+			if (!late || (question->currency >= 0 && question->currency != c))
+				continue;
+			out_open(out, NULL, '{');
+			out_date(out, "date", day);
+			out_string(out, "currency", currency_code(c));
+			out_money(out, "net", late->net_e4, currency_decimals(c));
+			out_int(out, "events", late->events);
+			out_close(out, '}');
+		}
+	}
+	out_close(out, ']');
+}
+
 static void put_degraded(struct out *out, const struct snapshot *snapshot)
 {
 	out_open(out, "degraded", '[');
@@ -208,6 +237,7 @@ void render_provenance(struct out *out, const struct snapshot *snapshot, const s
 	put_batch(out, snapshot->picture->batch);
 	put_speed(out, snapshot, question);
 	put_corrections(out, snapshot->picture->batch, question);
+	put_excluded(out, snapshot->picture, question);
 	put_degraded(out, snapshot);
 	out_string(out, "caveat", caveat_write(snapshot, question, caveat) ? caveat : NULL);
 }
@@ -241,6 +271,57 @@ struct body *render_day(
 	out_string(&out, "time_zone", snapshot->rules->calendar->zone);
 	out_bool(&out, "final", render_final(snapshot, question));
 	failed = put_revenue(&out, snapshot, question);
+	render_provenance(&out, snapshot, question);
+	out_close(&out, '}');
+	return finish(&out, failed, problem);
+}
+
+/* -1: a sum does not fit */
+static int put_late_currency(
+	struct out *out, const struct snapshot *snapshot, const struct question *question, int currency)
+{
+	const struct late_key key = { question->from, currency };
+	const struct late_day *batch = table_find(&snapshot->picture->batch->late, &key);
+	const struct late_day *speed = table_find(&snapshot->picture->late, &key);
+	const struct late_day *excluded = table_find(&snapshot->picture->excluded, &key);
+	struct late_day sum = { key, 0, 0, 0 };
+
+	if (question->view != QUESTION_SPEED && batch)
+		sum = *batch;
+	if (question->view != QUESTION_BATCH && speed) {
+		sum.events += speed->events;
+		sum.worst_ms = speed->worst_ms > sum.worst_ms ? speed->worst_ms : sum.worst_ms;
+		if (money_add(sum.net_e4, speed->net_e4, &sum.net_e4))
+			return -1;
+	}
+	if (!sum.events)
+		return 0;
+	out_open(out, NULL, '{');
+	out_string(out, "currency", currency_code(currency));
+	out_int(out, "events", sum.events);
+	out_money(out, "net", sum.net_e4, currency_decimals(currency));
+	out_seconds(out, "worst_seconds", sum.worst_ms);
+	out_int(out, "excluded", question->view != QUESTION_BATCH && excluded ? excluded->events : 0);
+	out_close(out, '}');
+	return 0;
+}
+
+struct body *render_late(
+	const struct snapshot *snapshot, const struct question *question, struct problem *problem)
+{
+	struct out out;
+	int failed = 0;
+
+	out_init(&out, RENDER_MAX_BYTES);
+	out_open(&out, NULL, '{');
+	out_date(&out, "date", question->from);
+	out_string(&out, "time_zone", snapshot->rules->calendar->zone);
+	out_bool(&out, "final", render_final(snapshot, question));
+	out_open(&out, "late", '[');
+	for (int c = 0; c < currency_count() && !failed; c++)
+		if (question->currency < 0 || question->currency == c)
+			failed = put_late_currency(&out, snapshot, question, c);
+	out_close(&out, ']');
 	render_provenance(&out, snapshot, question);
 	out_close(&out, '}');
 	return finish(&out, failed, problem);

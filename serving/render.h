@@ -10,6 +10,9 @@ enum { RENDER_MAX_BYTES = 32 << 20 };
  * at. */
 struct body *render_day(
 	const struct snapshot *snapshot, const struct question *question, struct problem *problem);
+/* The late ledger of a day. */
+struct body *render_late(
+	const struct snapshot *snapshot, const struct question *question, struct problem *problem);
 struct body *render_range(
 	const struct snapshot *snapshot, const struct question *question, struct problem *problem);
 

@@ -202,11 +202,12 @@ struct body *snapshot_answer(
 		asked.from = asked.to = snapshot->today;
 	slot = &snapshot->answers[((unsigned)asked.from * 31u + (unsigned)asked.to * 7u +
 					  (unsigned)(asked.currency + 1) * 3u + (unsigned)asked.view +
-					  (asked.route == QUESTION_RANGE ? 16u : 0u)) %
+					  (unsigned)asked.route * 16u) %
 				  SNAPSHOT_ANSWERS];
 	if (!slot->body || !same_question(&slot->question, &asked)) {
-		struct body *body = asked.route == QUESTION_DAY ? render_day(snapshot, &asked, problem)
-								: render_range(snapshot, &asked, problem);
+		struct body *body = asked.route == QUESTION_DAY    ? render_day(snapshot, &asked, problem)
+				    : asked.route == QUESTION_LATE ? render_late(snapshot, &asked, problem)
+								   : render_range(snapshot, &asked, problem);
 
 		if (!body)
 			return NULL;

@@ -73,8 +73,8 @@ struct snapshot *snapshot_without_speed(const struct snapshot *snapshot);
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot); /* NULL is fine */
 
-/* The answer to a question of route DAY or RANGE, rendered at most once per snapshot; the caller owns one
- * reference. NULL with a problem when it would be too large, or a sum does not fit. */
+/* The answer to a question of route DAY, LATE or RANGE, rendered at most once per snapshot; the caller owns
+ * one reference. NULL with a problem when it would be too large, or a sum does not fit. */
 struct body *snapshot_answer(
 	struct snapshot *snapshot, const struct question *question, struct problem *problem);
 

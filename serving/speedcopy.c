@@ -4,17 +4,12 @@
 #include "common/kernel/money.h"
 #include "common/mem.h"
 
-struct chunk_key {
-	int32_t kind; /* 'r' or 'd' */
-	int32_t number;
-};
-
-/* Entry of a table: what a chunk adds to the sums of its generation. */
+/* Entry of a table: what an hour's chunk adds to the sums of its generation. */
 struct chunk {
-	struct chunk_key key;
-	struct view_day *days; /* of 'r'; owned */
+	int32_t hour; /* the key */
+	int32_t pad;
+	struct view_day *days; /* owned */
 	size_t n_days;
-	int64_t duplicates, late; /* of 'd' */
 };
 
 static void generation_init(struct speed_generation *view, struct speedcopy_generation *gen)
@@ -22,8 +17,9 @@ static void generation_init(struct speed_generation *view, struct speedcopy_gene
 	memset(view, 0, sizeof(*view));
 	memset(gen, 0, sizeof(*gen));
 	table_init(&view->days, sizeof(struct view_day), sizeof(struct view_day_key));
-	table_init(&view->counts, sizeof(struct view_count), sizeof(int32_t));
-	table_init(&gen->chunks, sizeof(struct chunk), sizeof(struct chunk_key));
+	table_init(&view->duplicates, sizeof(struct view_duplicates), sizeof(int32_t));
+	table_init(&view->late, sizeof(struct late_day), sizeof(struct late_key));
+	table_init(&gen->chunks, sizeof(struct chunk), sizeof(int32_t));
 }
 
 static void generation_release(struct speed_generation *view, struct speedcopy_generation *gen)
@@ -32,7 +28,8 @@ static void generation_release(struct speed_generation *view, struct speedcopy_g
 		free(((struct chunk *)table_at(&gen->chunks, i))->days);
 	table_release(&gen->chunks);
 	table_release(&view->days);
-	table_release(&view->counts);
+	table_release(&view->duplicates);
+	table_release(&view->late);
 }
 
 void speedcopy_init(struct speedcopy *copy, const struct calendar *calendar)
@@ -117,6 +114,7 @@ static void take_state(struct speedcopy *copy, const struct redis_state *state)
 	copy->changed = copy->changed || view->there != state->present || view->n_lost != state->n_lost;
 	copy->born = state->born;
 	view->there = state->present;
+	view->excludes_late = state->present && strstr(state->fold, ";late=exclude");
 	view->latest_event_ms = state->present ? state->latest.latest_event_ms : DATETIME_NONE;
 	view->lost = xreallocarray(view->lost, state->n_lost, sizeof(*view->lost));
 	view->n_lost = state->n_lost;
@@ -220,22 +218,44 @@ static int take_hour(struct speedcopy *copy, struct speed_generation *view, stru
 	return result;
 }
 
-static int take_day(
-	struct speed_generation *view, struct chunk *chunk, const struct redis_chunk *from, struct err *err)
+/* A field of a day's late events. The day has no other chunk, so its values take the place of the sums. */
+static int take_late(struct speed_generation *view, const struct redis_chunk *from, struct text field,
+	int64_t value, struct err *err)
 {
-	struct counters counters = { 0 };
+	struct late_key key = { (int32_t)from->number, 0 };
+	struct late_day *late;
+	bool is_new;
+	char what;
+
+	if (redis_late_field(field, &what, &key.currency) ||
+		(what == 'e' && (value < 0 || value > REDIS_COUNT_MAX)))
+		return wrong(err, from);
+	late = table_put(&view->late, &key, &is_new);
+	*(what == 'e' ? &late->events : what == 'l' ? &late->net_e4 : &late->worst_ms) = value;
+	return 0;
+}
+
+static int take_day(struct speed_generation *view, const struct redis_chunk *from, struct err *err)
+{
+	int32_t day = (int32_t)from->number;
 
 	for (size_t i = 0; i < from->n_fields; i++) {
+		struct counters counters = { 0 };
+		struct view_duplicates *duplicates;
 		struct text field;
 		int64_t value;
+		bool is_new;
 
-		if (redis_chunk_field(from, i, &field, &value) || redis_counter_add(&counters, field, value))
+		if (redis_chunk_field(from, i, &field, &value))
 			return wrong(err, from);
+		if (redis_counter_add(&counters, field, value)) {
+			if (take_late(view, from, field, value, err))
+				return -1;
+			continue;
+		}
+		duplicates = table_put(&view->duplicates, &day, &is_new);
+		duplicates->n = counters.duplicate;
 	}
-	view_counts_add(&view->counts, chunk->key.number, counters.duplicate - chunk->duplicates,
-		counters.late - chunk->late);
-	chunk->duplicates = counters.duplicate;
-	chunk->late = counters.late;
 	return 0;
 }
 
@@ -258,8 +278,7 @@ static int take_counters(struct speed_generation *view, struct speedcopy_generat
 static int take_chunk(struct speedcopy *copy, size_t g, const struct redis_chunk *from, struct err *err)
 {
 	struct speed_generation *view = &copy->view.gens[g];
-	struct chunk_key key = { from->kind, (int32_t)from->number };
-	struct chunk *chunk;
+	int32_t hour = (int32_t)from->number;
 	bool is_new;
 
 	copy->changed = true;
@@ -267,8 +286,9 @@ static int take_chunk(struct speedcopy *copy, size_t g, const struct redis_chunk
 		return take_counters(view, &copy->gens[g], from, err);
 	if ((from->kind != 'r' && from->kind != 'd') || from->number < 0 || from->number > INT32_MAX)
 		return wrong(err, from);
-	chunk = table_put(&copy->gens[g].chunks, &key, &is_new);
-	return from->kind == 'd' ? take_day(view, chunk, from, err) : take_hour(copy, view, chunk, from, err);
+	if (from->kind == 'd')
+		return take_day(view, from, err);
+	return take_hour(copy, view, table_put(&copy->gens[g].chunks, &hour, &is_new), from, err);
 }
 
 static int take_generation(struct speedcopy *copy, const struct redis_generation_view *from, struct err *err)

@@ -1,6 +1,7 @@
 #include "common/base.h"
 #include "serving/view.h"
 
+#include "common/kernel/money.h"
 #include "common/mem.h"
 
 struct batch_view *batch_view_new(void)
@@ -8,7 +9,9 @@ struct batch_view *batch_view_new(void)
 	struct batch_view *view = xcalloc(1, sizeof(*view));
 
 	view->refs = 1;
+	view->customers_from_ms = TALLY_NO_CUSTOMERS;
 	table_init(&view->days, sizeof(struct view_day), sizeof(struct view_day_key));
+	table_init(&view->late, sizeof(struct late_day), sizeof(struct late_key));
 	return view;
 }
 
@@ -23,6 +26,7 @@ void batch_view_unref(struct batch_view *view)
 	if (!view || --view->refs)
 		return;
 	table_release(&view->days);
+	table_release(&view->late);
 	free(view->cuts);
 	free(view->corrections);
 	free(view);
@@ -36,11 +40,21 @@ int view_days_add(struct table *days, struct view_day_key key, const struct reve
 	return revenue_add(&day->revenue, revenue);
 }
 
-void view_counts_add(struct table *counts, int32_t day, int64_t duplicates, int64_t late)
+int view_late_add(struct table *late, const struct late_day *more)
 {
 	bool is_new;
-	struct view_count *count = table_put(counts, &day, &is_new);
+	struct late_day *sum = table_put(late, &more->key, &is_new);
 
-	count->duplicates += duplicates;
-	count->late += late;
+	sum->events += more->events;
+	if (more->worst_ms > sum->worst_ms)
+		sum->worst_ms = more->worst_ms;
+	return money_add(sum->net_e4, more->net_e4, &sum->net_e4);
+}
+
+void view_duplicates_add(struct table *duplicates, int32_t day, int64_t n)
+{
+	bool is_new;
+	struct view_duplicates *sum = table_put(duplicates, &day, &is_new);
+
+	sum->n += n;
 }

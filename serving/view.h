@@ -19,11 +19,11 @@ struct view_day {
 	struct revenue revenue;
 };
 
-/* Entry of a table: what the speed layer counted besides revenue for one business day. */
-struct view_count {
+/* Entry of a table: the duplicates that the speed layer left out, by the business day that they name. */
+struct view_duplicates {
 	int32_t day;
 	int32_t pad;
-	int64_t duplicates, late;
+	int64_t n;
 };
 
 /* -- batch -- */
@@ -58,6 +58,8 @@ struct batch_view {
 	int n_cuts;
 	struct view_cut *cuts; /* owned, by partition */
 	struct table days; /* struct view_day */
+	struct table late; /* struct late_day */
+	int64_t customers_from_ms; /* what the run keeps by customer; TALLY_NO_CUSTOMERS: nothing */
 	size_t n_corrections;
 	struct view_correction *corrections; /* owned; by day, then currency code */
 };
@@ -72,7 +74,8 @@ void batch_view_unref(struct batch_view *view); /* NULL is fine */
 struct speed_generation {
 	struct generation range;
 	struct table days; /* struct view_day */
-	struct table counts; /* struct view_count */
+	struct table duplicates; /* struct view_duplicates */
+	struct table late; /* struct late_day */
 	int64_t rejected;
 };
 
@@ -91,6 +94,7 @@ struct speed_beat {
 
 struct speed_partition {
 	bool there; /* it has a state */
+	bool excludes_late; /* by its rules, late events are not in its sums */
 	size_t n_gens;
 	struct speed_generation *gens; /* oldest first, the last one open */
 	size_t n_lost;
@@ -101,6 +105,8 @@ struct speed_partition {
 
 /* Adds to a table of struct view_day; -1 on overflow. */
 MUST_USE int view_days_add(struct table *days, struct view_day_key key, const struct revenue *revenue);
-void view_counts_add(struct table *counts, int32_t day, int64_t duplicates, int64_t late);
+/* Adds to a table of struct late_day; -1 on overflow. */
+MUST_USE int view_late_add(struct table *late, const struct late_day *more);
+void view_duplicates_add(struct table *duplicates, int32_t day, int64_t n);
 
 #endif

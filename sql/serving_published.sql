@@ -2,7 +2,8 @@
 SELECT p.publication, p.run, n.kind,
        floor(extract(epoch FROM n.published_at) * 1000)::bigint,
        floor(extract(epoch FROM r.cut_time) * 1000)::bigint,
-       r.truncated, r.counted, r.time_zone
+       r.truncated, r.counted, r.time_zone,
+       floor(extract(epoch FROM r.customers_from) * 1000)::bigint
 FROM lambda.published p
 JOIN lambda.publications n ON n.publication = p.publication
 JOIN lambda.runs r ON r.run = p.run;

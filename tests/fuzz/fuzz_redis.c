@@ -179,11 +179,17 @@ static uint64_t sums_of(const struct speedcopy *copy)
 				mix(one, (uint64_t)day->revenue.orders), (uint64_t)day->revenue.refund_count);
 			sum += mix(one, (uint64_t)day->revenue.units);
 		}
-		for (size_t i = 0; i < gen->counts.n; i++) {
-			const struct view_count *count = table_at(&gen->counts, i);
+		for (size_t i = 0; i < gen->duplicates.n; i++) {
+			const struct view_duplicates *duplicates = table_at(&gen->duplicates, i);
 
-			sum += mix(mix((uint64_t)count->day, (uint64_t)count->duplicates),
-				(uint64_t)count->late);
+			sum += mix((uint64_t)duplicates->day, (uint64_t)duplicates->n);
+		}
+		for (size_t i = 0; i < gen->late.n; i++) {
+			const struct late_day *late = table_at(&gen->late, i);
+
+			sum += mix(mix((uint64_t)late->key.day, (uint64_t)late->key.currency),
+				mix((uint64_t)late->events,
+					mix((uint64_t)late->net_e4, (uint64_t)late->worst_ms)));
 		}
 		all = mix(all, sum + (uint64_t)gen->rejected);
 	}

@@ -171,9 +171,11 @@ static void test_flush_of_values(void **state)
 		.horizon_records = 10,
 		.horizon_ms = 1000000,
 		.grace_ms = 60000,
-		.max_skew_ms = 1 << 30 };
+		.max_skew_ms = 1 << 30,
+		.customers = true };
 	struct event_line line = { .sku = UNIT_TEXT("A1"), .quantity = 2, .unit_price_e4 = 15000 };
 	struct event event = { .event_id = UNIT_TEXT("e1"),
+		.customer_id = UNIT_TEXT("bob"),
 		.currency = currency_find(UNIT_TEXT("GBP")),
 		.total_e4 = 30000,
 		.units = 2,
@@ -186,6 +188,7 @@ static void test_flush_of_values(void **state)
 	struct tail tail = { .offset = 8, .hash = 1 };
 	struct values values;
 	struct fold fold;
+	int64_t late_ms;
 	struct err err;
 
 	(void)state;
@@ -193,24 +196,28 @@ static void test_flush_of_values(void **state)
 	fold_init(&fold, &rules);
 	assert_false(fold_resume(&fold, 5, &FOLD_STATE_NONE));
 	horizon_start(&fold.horizon, 5, DATETIME_NONE);
-	assert_int_equal(values_add(&values, &fold, 5, 100, &event, EVENT_OK, &err), 0);
-	assert_int_equal(values_add(&values, &fold, 6, 101, &event, EVENT_OK, &err), 0); /* a duplicate */
+	assert_int_equal(values_add(&values, &fold, 5, 100, 1000, &event, EVENT_OK, &late_ms, &err), 0);
+	assert_int_equal(values_add(&values, &fold, 6, 101, 1000, &event, EVENT_OK, &late_ms, &err),
+		0); /* a duplicate */
 	event.event_id = UNIT_TEXT("e2");
 	event.time_ms = 20 * MINUTE_MS; /* late */
 	event.type = EVENT_REFUNDED;
-	assert_int_equal(values_add(&values, &fold, 7, 102, &event, EVENT_OK, &err), 0);
-	assert_int_equal(values_add(&values, &fold, 8, 103, NULL, EVENT_REJECT_JSON, &err), 0);
+	assert_int_equal(values_add(&values, &fold, 7, 102, 1000, &event, EVENT_OK, &late_ms, &err), 0);
+	assert_int_equal(
+		values_add(&values, &fold, 8, 103, 1000, NULL, EVENT_REJECT_JSON, &late_ms, &err), 0);
 	flush.latest = fold.state;
 	flush.tail = &tail;
 	for (int twice = 0; twice < 2; twice++) {
 		values_flush(&values, &command, "b", &flush);
 		expect_command(&command,
-			"FCALL|lambda_1_flush|1|b|5|9||k1;x|5400000|103|8 0000000000000001|5-6|5|"
+			"FCALL|lambda_1_flush|1|b|5|9||k1;x|5400000|103|8 0000000000000001|5-6|7|"
 			"c|5|records|4|counted|2|duplicate|1|late|1|rejected:json|1|"
 			"r:0|3|20GBPr|30000|20GBPc|1|20GBPu|-2|"
 			"r:1|3|30GBPg|30000|30GBPo|1|30GBPu|2|"
 			"p:0|0|"
-			"d:0|2|duplicate|1|late|1");
+			"o:0|2|c20GBPbob|1|r20GBPbob|30000|"
+			"o:1|2|o30GBPbob|1|g30GBPbob|30000|"
+			"d:0|4|duplicate|1|eGBP|1|lGBP|-30000|^GBP|4200000");
 	}
 	values_clear(&values);
 	flush.lost_to = 5;

@@ -22,7 +22,9 @@ static void world_init(struct world *world)
 		for (int g = 0; g < GENS_MAX; g++) {
 			table_init(&world->gens[p][g].days, sizeof(struct view_day),
 				sizeof(struct view_day_key));
-			table_init(&world->gens[p][g].counts, sizeof(struct view_count), sizeof(int32_t));
+			table_init(&world->gens[p][g].duplicates, sizeof(struct view_duplicates),
+				sizeof(int32_t));
+			table_init(&world->gens[p][g].late, sizeof(struct late_day), sizeof(struct late_key));
 		}
 	}
 }
@@ -32,7 +34,8 @@ static void world_release(struct world *world)
 	for (int p = 0; p < PARTS_MAX; p++) {
 		for (int g = 0; g < GENS_MAX; g++) {
 			table_release(&world->gens[p][g].days);
-			table_release(&world->gens[p][g].counts);
+			table_release(&world->gens[p][g].duplicates);
+			table_release(&world->gens[p][g].late);
 		}
 	}
 }
@@ -53,7 +56,7 @@ static void world_add(struct world *world, int partition, int64_t run, int64_t s
 		world->n_parts = partition + 1;
 	gen->range = (struct generation){ run, start, next };
 	table_clear(&gen->days);
-	table_clear(&gen->counts);
+	table_clear(&gen->duplicates);
 	for (int64_t offset = start; offset < next; offset++)
 		assert_int_equal(view_days_add(&gen->days, (struct view_day_key){ (int32_t)offset, 0 },
 					 &(struct revenue){ .gross_e4 = 10000, .orders = 1 }),

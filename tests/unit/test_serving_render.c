@@ -57,12 +57,16 @@ static void scene_open(struct scene *scene)
 				 &(struct revenue){ 1215000000, 15000000, 1000, 15, 7000 }),
 		0);
 	table_init(&scene->gen.days, sizeof(struct view_day), sizeof(struct view_day_key));
-	table_init(&scene->gen.counts, sizeof(struct view_count), sizeof(int32_t));
+	table_init(&scene->gen.duplicates, sizeof(struct view_duplicates), sizeof(int32_t));
+	table_init(&scene->gen.late, sizeof(struct late_day), sizeof(struct late_key));
 	assert_int_equal(
 		view_days_add(&scene->gen.days, key, &(struct revenue){ 308000000, 8000000, 204, 2, 1123 }),
 		0);
-	view_counts_add(&scene->gen.counts, today(), 3, 0);
-	view_counts_add(&scene->gen.counts, today() - 1, 7, 9);
+	view_duplicates_add(&scene->gen.duplicates, today(), 3);
+	view_duplicates_add(&scene->gen.duplicates, today() - 1, 7);
+	assert_int_equal(
+		view_late_add(&scene->gen.late, &(struct late_day){ { today() - 1, key.currency }, 9, 1, 1 }),
+		0);
 	scene->gen.range = (struct generation){ 42, 1000, 1100 };
 	scene->part.there = true;
 	scene->part.gens = &scene->gen;
@@ -89,7 +93,8 @@ static void scene_close(struct scene *scene)
 	snapshot_unref(scene->snapshot);
 	batch_view_unref(scene->batch);
 	table_release(&scene->gen.days);
-	table_release(&scene->gen.counts);
+	table_release(&scene->gen.duplicates);
+	table_release(&scene->gen.late);
 }
 
 /* The answer as a string of its own. */

@@ -115,7 +115,7 @@ static void test_chunks(void **state)
 	reply_chunk(&reply, 'c', 0,
 		FIELDS("records", "8", "counted", "4", "rejected:json", "2", "rejected:time", "1",
 			"duplicate", "1"));
-	reply_chunk(&reply, 'd', day, FIELDS("duplicate", "1", "late", "2"));
+	reply_chunk(&reply, 'd', day, FIELDS("duplicate", "1", "eGBP", "2", "lGBP", "-5", "^GBP", "7000"));
 	assert_int_equal(take(&copy, &reply), 0);
 	assert_true(copy.exact);
 	assert_int_equal(copy.view.latest_event_ms, 77);
@@ -136,14 +136,17 @@ static void test_chunks(void **state)
 	reply_chunk(&reply, 'r', hour,
 		FIELDS("07GBPg", "90000", "07GBPo", "3", "07GBPu", "4", "59GBPr", "10000", "59GBPc", "1"));
 	reply_chunk(&reply, 'c', 0, FIELDS("records", "9", "counted", "5"));
-	reply_chunk(&reply, 'd', day, FIELDS("duplicate", "4", "late", "2"));
+	reply_chunk(&reply, 'd', day, FIELDS("duplicate", "4", "eGBP", "3", "lGBP", "-1", "^GBP", "8000"));
 	reply_generation(&reply, 4, 25, 25, true, 25);
 	assert_int_equal(take(&copy, &reply), 0);
 	assert_true(copy.exact);
 	assert_int_equal(copy.view.n_gens, 2);
 	assert_int_equal(day_of(&copy, 0, day, "GBP").gross_e4, 90000);
 	assert_int_equal(day_of(&copy, 0, day, "GBP").orders, 3);
-	assert_int_equal(((struct view_count *)table_at(&copy.view.gens[0].counts, 0))->duplicates, 4);
+	assert_int_equal(((struct view_duplicates *)table_at(&copy.view.gens[0].duplicates, 0))->n, 4);
+	assert_memory_equal(table_at(&copy.view.gens[0].late, 0),
+		&((struct late_day){ { day, currency_find((struct text){ "GBP", 3 }) }, 3, -1, 8000 }),
+		sizeof(struct late_day));
 	assert_int_equal(speedcopy_since(&copy, pairs), 2);
 
 	reply_init(&reply, 1); /* the covered one has expired */
