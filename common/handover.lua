@@ -636,7 +636,7 @@ local function customer_check(keys, args)
 	end
 end
 
--- The fields of one customer in a chunk, as field, value...
+-- The fields of one customer in a chunk, in the form of r:HOUR: minute, currency, what
 local function customer_fields(key, customer)
 	local names, out = {}, {}
 	for bucket in (redis.call('HGET', key, '@' .. customer) or ''):gmatch('.....') do
@@ -648,7 +648,8 @@ local function customer_fields(key, customer)
 		local last = math.min(first + SLICE - 1, #names)
 		for i, value in ipairs(redis.call('HMGET', key, unpack(names, first, last))) do
 			if value then
-				out[#out + 1] = names[first + i - 1]:sub(1, 6)
+				local name = names[first + i - 1]
+				out[#out + 1] = name:sub(2, 6) .. name:sub(1, 1)
 				out[#out + 1] = value
 			end
 		end
@@ -663,7 +664,7 @@ local function customer(keys, args)
 	end
 	local base, run = keys[1], number(args[4])
 	local state = load(base)
-	local out = { state and state.list or {} }
+	local out = { state and state.list or {}, {} }
 	if not state then
 		return out
 	elseif state.broken then
@@ -671,7 +672,7 @@ local function customer(keys, args)
 	end
 	for _, g in ipairs(state.generations) do
 		if g.run >= run then
-			local values = { g.id }
+			local values = { g.id, '1', g.nxt_text }
 			for hour = number(args[2]), number(args[3]) do
 				local name = 'o:' .. string.format('%.0f', hour)
 				local key = chunk_key(base, g.id, name)
@@ -680,8 +681,7 @@ local function customer(keys, args)
 					if redis.call('HGET', key, '#') ~= g.id .. ' ' .. version then
 						return redis.error_reply('DAMAGED ' .. key)
 					end
-					values[#values + 1] = name:sub(3)
-					values[#values + 1] = customer_fields(key, args[1])
+					values[#values + 1] = { name, version, customer_fields(key, args[1]) }
 				end
 			end
 			if not index_ends(base, g) then

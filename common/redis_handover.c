@@ -309,6 +309,16 @@ void redis_read_command(struct redis_command *command, const char *base, const c
 	}
 }
 
+void redis_customer_command(struct redis_command *command, const char *base, struct text customer,
+	int64_t from_hour, int64_t to_hour, int64_t run)
+{
+	redis_function(command, "FCALL_RO", "lambda_1_customer", base);
+	redis_command_bytes(command, customer.at, customer.len);
+	redis_command_int(command, from_hour);
+	redis_command_int(command, to_hour);
+	redis_command_int(command, run);
+}
+
 /* --- replies ----------------------------------------------------------------------------------- */
 
 static bool redis_is_array(const redisReply *reply, size_t at_least)
@@ -404,7 +414,7 @@ static int redis_decode_chunk(const redisReply *reply, struct redis_chunk *ret)
 	if (!redis_is_array(values, 0) || values->elements % 2)
 		return -1;
 	out.kind = name[0];
-	if (!memchr("rpdc", out.kind, 4) ||
+	if (!memchr("rpdoc", out.kind, 5) ||
 		(out.kind == 'c' ? name[1] != 0 : name[1] != ':' || redis_int_text(name + 2, &out.number)))
 		return -1;
 	out.n_fields = values->elements / 2;

@@ -125,8 +125,13 @@ struct redis_since {
 void redis_read_command(struct redis_command *command, const char *base, const char *kind, int64_t limit,
 	const struct redis_since *since, size_t n_since);
 
+/* What a customer did in the hours [from_hour, to_hour], both since 1970, in the generations from `run` on.
+ * The reply is one for redis_read_reply(); its chunks are of kind o, with fields as in those of kind r. */
+void redis_customer_command(struct redis_command *command, const char *base, struct text customer,
+	int64_t from_hour, int64_t to_hour, int64_t run);
+
 struct redis_chunk {
-	char kind; /* r, p, c, d */
+	char kind; /* r, p, c, d, o */
 	int64_t number; /* hour or day; 0 for c */
 	int64_t version;
 	size_t n_fields;

@@ -116,8 +116,13 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 	case QUESTION_LATE:
 	case QUESTION_RANGE:
 	case QUESTION_PRODUCTS:
-		if (live->snapshot &&
-			(question->route == QUESTION_RANGE || question->route == QUESTION_PRODUCTS)) {
+	case QUESTION_CUSTOMER:
+		if (question->route == QUESTION_CUSTOMER && !live->config->rules.customers) {
+			problem_set(&problem, 404, "orders are not kept by customer here: --customers=no");
+			answer_problem(answer, &problem);
+			return true;
+		}
+		if (live->snapshot && question->route != QUESTION_DAY && question->route != QUESTION_LATE) {
 			costly_ask(&server->costly, waiter);
 			return false;
 		}

@@ -17,6 +17,10 @@ static void costly_answer(struct costly *costly, struct waiter *waiter)
 	struct problem problem;
 	bool waits = false;
 
+	if (!waiter->gone && waiter->question.route == QUESTION_CUSTOMER) {
+		customers_ask(costly->customers, waiter);
+		return;
+	}
 	if (waiter->gone)
 		problem_set(&problem, 503, "nobody waits for this any more");
 	else if (body_bytes_alive() > COSTLY_BODIES_MAX_BYTES)
@@ -49,10 +53,12 @@ void costly_ask(struct costly *costly, struct waiter *waiter)
 	uv_idle_start(&costly->idle, costly_on_idle);
 }
 
-void costly_open(struct costly *costly, uv_loop_t *loop, struct live *live, struct products *products)
+void costly_open(struct costly *costly, uv_loop_t *loop, struct live *live, struct products *products,
+	struct customers *customers)
 {
 	costly->live = live;
 	costly->products = products;
+	costly->customers = customers;
 	costly->end = &costly->first;
 	uv_idle_init(loop, &costly->idle);
 	costly->idle.data = costly;

@@ -1,9 +1,10 @@
-/* Questions whose answers take milliseconds to make (long ranges, products): one after the other, a little in
- * each turn of the loop, so that whoever asks for one day need not wait for all of them. One thread: the
- * loop's. */
+/* Questions whose answers take milliseconds to make (long ranges, products, customers): one after the other,
+ * a little in each turn of the loop, so that whoever asks for one day need not wait for all of them. One
+ * thread: the loop's. */
 #ifndef SERVING_COSTLY_H
 #define SERVING_COSTLY_H
 
+#include "serving/customers.h"
 #include "serving/products.h"
 
 enum {
@@ -14,12 +15,14 @@ enum {
 struct costly {
 	struct live *live; /* borrowed */
 	struct products *products; /* borrowed */
+	struct customers *customers; /* borrowed */
 	uv_idle_t idle; /* runs while somebody waits */
 	struct waiter *first, **end; /* borrowed */
 	bool opened;
 };
 
-void costly_open(struct costly *costly, uv_loop_t *loop, struct live *live, struct products *products);
+void costly_open(struct costly *costly, uv_loop_t *loop, struct live *live, struct products *products,
+	struct customers *customers);
 /* Whoever waits is told. Half-open is fine; the struct must live until the loop has closed its handles. */
 void costly_close(struct costly *costly);
 

@@ -15,6 +15,7 @@ struct app {
 	uv_timer_t draining; /* looks whether the last request has been answered */
 	struct live live;
 	struct products products;
+	struct customers customers;
 	struct server server;
 	bool has_loop, stopping;
 };
@@ -45,11 +46,15 @@ static int app_open(struct app *app, struct err *err)
 	}
 	uv_timer_init(&app->loop, &app->draining);
 	app->draining.data = app;
-	if (server_open(&app->server, &app->loop, &app->config, &app->live, &app->products, err))
+	if (server_open(
+		    &app->server, &app->loop, &app->config, &app->live, &app->products, &app->customers, err))
 		return -1;
 	if (live_open(&app->live, &app->loop, &app->config, err))
 		return -1;
-	return products_open(&app->products, &app->loop, &app->live, err);
+	return products_open(&app->products, &app->loop, &app->live, err) ||
+			       customers_open(&app->customers, &app->loop, &app->live, err)
+		       ? -1
+		       : 0;
 }
 
 /* Requests under way may need the views, which therefore close last. */
@@ -62,6 +67,7 @@ static void app_on_draining(uv_timer_t *timer)
 	server_close(&app->server);
 	live_close(&app->live);
 	products_close(&app->products);
+	customers_close(&app->customers);
 	uv_close((uv_handle_t *)&app->draining, NULL);
 }
 

@@ -162,6 +162,14 @@ struct picture *merge_picture(struct batch_view *const *views, size_t n_views,
 	return picture;
 }
 
+bool picture_joins(const struct picture *picture, int partition, const struct redis_state *state)
+{
+	const struct merge_part *part = &picture->parts[partition];
+
+	return state->present && !state->broken && redis_state_open(state)->next >= part->coverage &&
+	       handover_join(state->generations, state->n_generations, picture->batch->run, part->cut) >= 0;
+}
+
 struct picture *picture_ref(struct picture *picture)
 {
 	picture->refs++;

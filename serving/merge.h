@@ -3,6 +3,7 @@
 #ifndef SERVING_MERGE_H
 #define SERVING_MERGE_H
 
+#include "common/redis_handover.h"
 #include "serving/view.h"
 
 enum merge_join {
@@ -50,6 +51,9 @@ struct picture {
  * one reference. */
 struct picture *merge_picture(struct batch_view *const *views, size_t n_views,
 	const struct speed_partition *partitions, int n_partitions, bool use_speed, int64_t made_ms);
+/* Does a partition's state, read later than the picture was made, still join the picture's run, and cover all
+ * that the picture does? */
+bool picture_joins(const struct picture *picture, int partition, const struct redis_state *state);
 struct picture *picture_ref(struct picture *picture);
 void picture_unref(struct picture *picture); /* NULL is fine */
 

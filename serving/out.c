@@ -5,6 +5,7 @@
 
 #include "common/kernel/datetime.h"
 #include "common/kernel/money.h"
+#include "common/kernel/utf8.h"
 #include "common/mem.h"
 
 void out_init(struct out *out, size_t max_bytes)
@@ -59,28 +60,6 @@ void out_close(struct out *out, char bracket)
 	out_put(out, &bracket, 1);
 }
 
-/* Length of the UTF-8 character at `at`, 0 when there is none (RFC 3629: no overlong forms, no surrogates).
- */
-static size_t utf8_length(const unsigned char *at, size_t len)
-{
-	size_t n = at[0] < 0x80   ? 1
-		   : at[0] < 0xc2 ? 0
-		   : at[0] < 0xe0 ? 2
-		   : at[0] < 0xf0 ? 3
-		   : at[0] < 0xf5 ? 4
-				  : 0;
-
-	if (n > len)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] > 0x9f) ||
-		(at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] > 0x8f))
-		return 0;
-	return n;
-}
-
 void out_text(struct out *out, const char *key, struct text value)
 {
 	const unsigned char *at = (const unsigned char *)value.at, *end = at + value.len;
@@ -89,7 +68,7 @@ void out_text(struct out *out, const char *key, struct text value)
 	out_key(out, key);
 	out_put(out, "\"", 1);
 	while (at < end) {
-		size_t n = utf8_length(at, (size_t)(end - at));
+		size_t n = *at < 0x80 ? 1 : utf8_length(at, end);
 
 		if (!n) {
 			out_put(out, "\xef\xbf\xbd", 3);

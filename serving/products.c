@@ -235,10 +235,7 @@ static int product_load_take(
 
 	if (product_read_reply(&load->read, reply, picture->batch->run, &view, &other, err))
 		return -1;
-	if (other || !view.state.present || view.state.broken ||
-		redis_state_open(&view.state)->next < picture->parts[partition].coverage ||
-		handover_join(view.state.generations, view.state.n_generations, picture->batch->run,
-			picture->parts[partition].cut) < 0)
+	if (other || !picture_joins(picture, partition, &view.state))
 		load->apart = true;
 	for (size_t g = 0; g < view.n_generations && !result && !load->apart; g++) {
 		for (size_t c = 0; c < view.generations[g].n_chunks && !result; c++)

@@ -3,15 +3,17 @@
 
 #include "common/kernel/currency.h"
 #include "common/kernel/datetime.h"
+#include "common/kernel/utf8.h"
 
-enum parameter { P_DATE, P_FROM, P_TO, P_STEP, P_CURRENCY, P_VIEW, P_BY, P_LIMIT, N_PARAMETERS };
+enum parameter { P_DATE, P_FROM, P_TO, P_STEP, P_CURRENCY, P_VIEW, P_BY, P_LIMIT, P_WINDOW, N_PARAMETERS };
 
 static const char *const parameter_names[N_PARAMETERS] = { "date", "from", "to", "step", "currency", "view",
-	"by", "limit" };
+	"by", "limit", "window" };
 
 static const unsigned route_parameters[QUESTION_N_ROUTES] = {
 	[QUESTION_DAY] = 1u << P_CURRENCY | 1u << P_VIEW,
 	[QUESTION_RANGE] = 1u << P_FROM | 1u << P_TO | 1u << P_STEP | 1u << P_CURRENCY | 1u << P_VIEW,
+	[QUESTION_CUSTOMER] = 1u << P_WINDOW | 1u << P_CURRENCY | 1u << P_VIEW,
 	[QUESTION_LATE] = 1u << P_DATE | 1u << P_CURRENCY | 1u << P_VIEW,
 	[QUESTION_PRODUCTS] = 1u << P_DATE | 1u << P_BY | 1u << P_LIMIT | 1u << P_CURRENCY | 1u << P_VIEW,
 };
@@ -68,6 +70,26 @@ static int parse_limit(const char *value, int *ret_limit, struct problem *proble
 	return 0;
 }
 
+/* "24h" or "90min" */
+static int parse_window(const char *value, int *ret_minutes, struct problem *problem)
+{
+	size_t digits = strspn(value, "0123456789");
+	const char *unit = value + digits;
+	int minutes = 0;
+
+	for (size_t i = 0; i < digits && digits <= 4; i++)
+		minutes = minutes * 10 + (value[i] - '0');
+	if (!strcmp(unit, "h"))
+		minutes *= 60;
+	else if (strcmp(unit, "min") != 0)
+		minutes = 0;
+	if (minutes < QUESTION_WINDOW_MIN || minutes > QUESTION_WINDOW_MAX)
+		return problem_set(problem, 400,
+			"window: '%.40s' is not allowed; expected 1h to 48h, or 60min to 2880min", value);
+	*ret_minutes = minutes;
+	return 0;
+}
+
 static int take_parameter(
 	struct question *question, enum parameter which, const char *value, struct problem *problem)
 {
@@ -108,6 +130,8 @@ static int take_parameter(
 		return 0;
 	case P_LIMIT:
 		return parse_limit(value, &question->limit, problem);
+	case P_WINDOW:
+		return parse_window(value, &question->window_minutes, problem);
 	case N_PARAMETERS:
 		break;
 	}
@@ -222,14 +246,44 @@ static int parse_path(const char *path, struct question *question, struct proble
 	return problem_set(problem, 404, "there is nothing at '%.80s'; see /v1 for what there is", path);
 }
 
+/* /v1/customers/ID/orders, with the ID still encoded: it may hold any character. 0: it is no such path. */
+static int parse_customer(struct text path, struct question *question, struct problem *problem)
+{
+	static const char before[] = "/v1/customers/", behind[] = "/orders";
+	size_t n_before = sizeof(before) - 1, n_behind = sizeof(behind) - 1;
+	struct text id;
+	int len;
+
+	if (path.len < n_before + n_behind || memcmp(path.at, before, n_before) != 0 ||
+		memcmp(path.at + path.len - n_behind, behind, n_behind) != 0)
+		return 0;
+	id = (struct text){ path.at + n_before, path.len - n_before - n_behind };
+	if (memchr(id.at, '/', id.len))
+		return 0;
+	question->route = QUESTION_CUSTOMER;
+	len = http_decode(id, false, question->customer, sizeof(question->customer));
+	if (len < 1 || !utf8_is_valid((struct text){ question->customer, (size_t)len }))
+		return problem_set(problem, 400,
+			"a customer's id is UTF-8 text of 1 to %d bytes, percent-encoded where it must be",
+			EVENT_ID_MAX_BYTES);
+	return 1;
+}
+
 int question_parse(
 	struct text path, struct text query, struct question *ret_question, struct problem *problem)
 {
+	int customer;
+
 	unsigned seen = 0;
 	char name[96];
 
-	*ret_question =
-		(struct question){ .route = QUESTION_NONE, .currency = -1, .limit = QUESTION_TOP_DEFAULT };
+	*ret_question = (struct question){ .route = QUESTION_NONE,
+		.currency = -1,
+		.limit = QUESTION_TOP_DEFAULT,
+		.window_minutes = QUESTION_WINDOW_DEFAULT };
+	customer = parse_customer(path, ret_question, problem);
+	if (customer)
+		return customer < 0 ? -1 : parse_query(ret_question, query, &seen, problem);
 	if (http_decode(path, false, name, sizeof(name)) < 0)
 		return problem_set(problem, 404, "there is nothing at this path; see /v1 for what there is");
 	if (parse_path(name, ret_question, problem) || parse_query(ret_question, query, &seen, problem))

@@ -2,6 +2,7 @@
 #ifndef SERVING_QUESTION_H
 #define SERVING_QUESTION_H
 
+#include "common/kernel/event.h"
 #include "serving/http.h"
 #include "serving/problem.h"
 
@@ -9,6 +10,9 @@ enum {
 	QUESTION_DAYS_MAX = 3660,
 	QUESTION_TOP_MAX = 1000,
 	QUESTION_TOP_DEFAULT = 10,
+	QUESTION_WINDOW_MIN = 60, /* minutes */
+	QUESTION_WINDOW_MAX = 48 * 60,
+	QUESTION_WINDOW_DEFAULT = 24 * 60,
 };
 
 /* route, name in the metrics */
@@ -18,6 +22,7 @@ enum {
 	X(RANGE, "range") \
 	X(LATE, "late") \
 	X(PRODUCTS, "products") \
+	X(CUSTOMER, "customer") \
 	X(LIVEZ, "livez") \
 	X(READYZ, "readyz") \
 	X(METRICS, "metrics") \
@@ -40,6 +45,8 @@ struct question {
 	enum question_view view;
 	bool by_units;
 	int limit;
+	int window_minutes; /* of CUSTOMER */
+	char customer[EVENT_ID_MAX_BYTES + 1]; /* of CUSTOMER; UTF-8 */
 };
 
 /* -1 with a problem: 404 for a path that is not there, 400 for parameters. *ret_question's route is set in

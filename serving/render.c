@@ -242,7 +242,7 @@ void render_provenance(struct out *out, const struct snapshot *snapshot, const s
 	out_string(out, "caveat", caveat_write(snapshot, question, caveat) ? caveat : NULL);
 }
 
-static struct body *finish(struct out *out, int failed, struct problem *problem)
+struct body *render_finish(struct out *out, int failed, struct problem *problem)
 {
 	struct body *body;
 
@@ -273,7 +273,7 @@ struct body *render_day(
 	failed = put_revenue(&out, snapshot, question);
 	render_provenance(&out, snapshot, question);
 	out_close(&out, '}');
-	return finish(&out, failed, problem);
+	return render_finish(&out, failed, problem);
 }
 
 /* -1: a sum does not fit */
@@ -324,7 +324,7 @@ struct body *render_late(
 	out_close(&out, ']');
 	render_provenance(&out, snapshot, question);
 	out_close(&out, '}');
-	return finish(&out, failed, problem);
+	return render_finish(&out, failed, problem);
 }
 
 /* Marks the currencies that occur in the days of the question. */
@@ -384,5 +384,5 @@ struct body *render_range(
 	failed = put_points(&out, snapshot, question);
 	render_provenance(&out, snapshot, question);
 	out_close(&out, '}');
-	return finish(&out, failed, problem);
+	return render_finish(&out, failed, problem);
 }

@@ -87,7 +87,7 @@ static int server_listen(struct server *server, const struct addrinfo *address)
 }
 
 int server_open(struct server *server, uv_loop_t *loop, const struct config *config, struct live *live,
-	struct products *products, struct err *err)
+	struct products *products, struct customers *customers, struct err *err)
 {
 	struct addrinfo *addresses = NULL;
 	int status;
@@ -97,7 +97,7 @@ int server_open(struct server *server, uv_loop_t *loop, const struct config *con
 	server->loop = loop;
 	server->config = config;
 	server->live = live;
-	costly_open(&server->costly, loop, live, products);
+	costly_open(&server->costly, loop, live, products, customers);
 	server->metrics.started_ms = clock_wall_ms();
 	server->complained_ms = INT64_MIN / 2;
 	server_set_limit(server);

@@ -1,5 +1,6 @@
 #include "common/base.h"
 #include "common/kernel/json.h"
+#include "common/kernel/utf8.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -71,31 +72,6 @@ static inline const unsigned char *json_plain_end(const unsigned char *at, const
 	return at;
 }
 
-static inline bool json_is_tail(unsigned char c)
-{
-	return (c & 0xc0) == 0x80;
-}
-
-/* The length of the UTF-8 sequence at `at`, which does not begin with ASCII; 0 when it is none (RFC 3629). */
-static size_t json_utf8(const unsigned char *at, const unsigned char *end)
-{
-	size_t left = (size_t)(end - at);
-	unsigned char c = at[0];
-
-	if (c < 0xc2 || c > 0xf4)
-		return 0;
-	if (c < 0xe0)
-		return left >= 2 && json_is_tail(at[1]) ? 2 : 0;
-	if (c < 0xf0) {
-		if (left < 3 || !json_is_tail(at[1]) || !json_is_tail(at[2]))
-			return 0;
-		return (c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) ? 0 : 3;
-	}
-	if (left < 4 || !json_is_tail(at[1]) || !json_is_tail(at[2]) || !json_is_tail(at[3]))
-		return 0;
-	return (c == 0xf0 && at[1] < 0x90) || (c == 0xf4 && at[1] > 0x8f) ? 0 : 4;
-}
-
 /* Four hexadecimal digits as a number; -1 when they are not. */
 static int json_hex4(const unsigned char *at)
 {
@@ -165,7 +141,7 @@ static bool json_string(struct json *json)
 		if (*at == '\\')
 			len = json_escape(json, at);
 		else if (*at >= 0x80)
-			len = json_utf8(at, json->end);
+			len = utf8_length(at, json->end);
 		if (!len)
 			return json_broken(json, at);
 		at += len;
