@@ -638,10 +638,13 @@ end
 
 -- The fields of one customer in a chunk, in the form of r:HOUR: minute, currency, what
 local function customer_fields(key, customer)
-	local names, out = {}, {}
+	local names, seen, out = {}, {}, {}
 	for bucket in (redis.call('HGET', key, '@' .. customer) or ''):gmatch('.....') do
-		for _, what in ipairs({ 'o', 'g', 'c', 'r' }) do
-			names[#names + 1] = what .. bucket .. customer
+		if not seen[bucket] then -- it stands twice where he placed and refunded
+			seen[bucket] = true
+			for _, what in ipairs({ 'o', 'g', 'c', 'r' }) do
+				names[#names + 1] = what .. bucket .. customer
+			end
 		end
 	end
 	for first = 1, #names, SLICE do

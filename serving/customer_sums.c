@@ -158,6 +158,8 @@ struct body *customer_sums_render(const struct customer_sums *sums, const struct
 	out_init(&out, RENDER_MAX_BYTES);
 	out_open(&out, NULL, '{');
 	out_string(&out, "customer_id", question->customer);
+	out_string(&out, "time_zone", snapshot->rules->calendar->zone);
+	out_bool(&out, "final", false); /* the window moves */
 	out_second(&out, "from", sums->from * MINUTE_MS);
 	out_second(&out, "to", sums->to * MINUTE_MS);
 	out_bool(&out, "complete", complete);

@@ -521,4 +521,57 @@ def test_functions_are_those_of_the_docs(f):
     library = fields(library)
     functions = {fields(function)["name"]: fields(function)["flags"] for function in library["functions"]}
     assert library["library_name"] == "lambda_1" and set(functions) == documented
-    assert [name for name, flags in functions.items() if "no-writes" in flags] == ["lambda_1_read"]
+    assert [name for name, flags in sorted(functions.items()) if "no-writes" in flags] == ["lambda_1_customer", "lambda_1_read"]
+
+
+def test_greatest_values(f):
+    """A field that begins with ^ is raised, never added to; new chunks and old ones alike."""
+    f.adopt(0, 0, 0)
+    for offset, value in enumerate((7000, 5000, 9000, 9007199254740991)):
+        assert f.raw_flush(offset, offset + 1, "", FOLD, "", "", "", "", {"d:3": {"^GBP": value, "eGBP": 1}, "c": {}}) == ["ok"]
+    assert f.redis.hgetall(BASE + ":0:d:3") == {"^GBP": "9007199254740991", "eGBP": "4", "#": "0 4"}
+    with pytest.raises(redis.exceptions.ResponseError, match="ARGUMENT delta"):
+        f.raw_flush(4, 5, "", FOLD, "", "", "", "", {"d:3": {"^GBP": -1}})
+
+
+def customer(f, name, first=0, last=49, run=0):
+    """{(run, hour): {field: value}} of a customer."""
+    reply = f.redis.execute_command("FCALL_RO", "lambda_1_customer", 1, BASE, name, first, last, run)
+    return {(int(gen[0]), int(chunk[2:])): fields(values) for gen in reply[2:] for chunk, _, values in gen[3:]}
+
+
+def test_customers(f):
+    f.adopt(0, 0, 0)
+    now = int(f.redis.time()[0]) // 3600
+    flushes = [{f"o:{now}": {"o07GBPa": 1, "g07GBPa": 500, "o07GBPab": 1, "g07GBPab": 3}},
+               {f"o:{now}": {"o07GBPa": 2, "g07GBPa": 70, "c07GBPa": 1, "r07GBPa": 9, "o59EURa": 1, "g59EURa": 1}, f"o:{now - 1}": {"c00JPYa": 1}},
+               {f"o:{now - 1}": {"r00JPYa": 4}, f"o:{now}": {"o07GBP@a": 1}}]
+    for offset, chunks in enumerate(flushes):
+        assert f.raw_flush(offset, offset + 1, "", FOLD, "", "", "", "", chunks) == ["ok"]
+        f.seal(offset + 1)
+    assert customer(f, "a", now - 1, now) == {
+        (0, now): {"07GBPo": "1", "07GBPg": "500"},
+        (1, now): {"07GBPo": "2", "07GBPg": "70", "07GBPc": "1", "07GBPr": "9", "59EURo": "1", "59EURg": "1"},
+        (1, now - 1): {"00JPYc": "1"}, (2, now - 1): {}, (2, now): {}}
+    assert customer(f, "a", now, now, 1)[1, now]["07GBPo"] == "2" and (0, now) not in customer(f, "a", now, now, 1)
+    assert customer(f, "ab", now, now)[0, now] == {"07GBPo": "1", "07GBPg": "3"}
+    assert customer(f, "@a", now, now)[2, now] == {"07GBPo": "1"}
+    assert customer(f, "b", now, now)[0, now] == {}
+    for args in (("", 0, 1, 0), ("a", 0, 51, 0), ("a", "x", 1, 0), ("a", 0, 1, "x")):
+        with pytest.raises(redis.exceptions.ResponseError, match="^ARGUMENT"):
+            customer(f, *args)
+    for bad in ("x07GBPa", "o7GBPa", "o07GBP", "@a", "#"):
+        with pytest.raises(redis.exceptions.ResponseError, match="ARGUMENT field"):
+            f.raw_flush(3, 4, "", FOLD, "", "", "", "", {f"o:{now}": {bad: 1}})
+    f.redis.delete(f"{BASE}:1:o:{now}")
+    with pytest.raises(redis.exceptions.ResponseError, match="^DAMAGED"):
+        customer(f, "a", now, now)
+    assert f.adopt(0, 0, 0)[1] == "restarted"
+
+
+def test_refunds_alone_can_be_found_in_their_minute(f):
+    """r without c does not come from speed: it would not be listed. c with r does."""
+    f.adopt(0, 0, 0)
+    now = int(f.redis.time()[0]) // 3600
+    assert f.raw_flush(0, 1, "", FOLD, "", "", "", "", {f"o:{now}": {"c00JPYa": 1, "r00JPYa": 4}}) == ["ok"]
+    assert customer(f, "a", now, now) == {(0, now): {"00JPYc": "1", "00JPYr": "4"}}

@@ -355,7 +355,8 @@ def expected_days(answers):
     return days
 
 
-def order(event_id, amount="10.00", time="2026-03-01T12:00:00Z", kind="order_placed", currency="GBP", order_id=None, sku="A1", quantity=1):
+def order(event_id, amount="10.00", time="2026-03-01T12:00:00Z", kind="order_placed", currency="GBP", order_id=None, sku="A1",
+          quantity=1, customer="c1"):
     """A valid event of one line."""
-    return {"event_id": event_id, "type": kind, "order_id": order_id or event_id, "customer_id": "c1", "event_time": time,
+    return {"event_id": event_id, "type": kind, "order_id": order_id or event_id, "customer_id": customer, "event_time": time,
             "currency": currency, "lines": [{"sku": sku, "quantity": quantity, "unit_price": amount, "name": f"product {sku}"}]}
