@@ -183,9 +183,9 @@ static int winners_count(struct winners *winners, const struct winners_source *s
 		return 0;
 	}
 	winners->tally.counters.counted++;
-	event->customer_id = winners->numbers.customer == FACT_NO_CUSTOMER
-				     ? (struct text){ 0 }
-				     : dictionary_get(source->texts, winners->numbers.customer);
+	event->customer_id = (struct text){ NULL, 0 };
+	if (winners->numbers.customer != FACT_NO_CUSTOMER)
+		event->customer_id = dictionary_get(source->texts, winners->numbers.customer);
 	for (uint32_t i = 0; i < event->n_lines; i++)
 		event->lines[i].sku = dictionary_get(source->texts, winners->numbers.skus[i]);
 	if (fact->flags & FACT_LATE) {

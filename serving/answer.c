@@ -52,7 +52,8 @@ static struct body *index_body(void)
 {
 	static const char *const links[] = { "/v1/revenue/today", "/v1/revenue/{date}",
 		"/v1/revenue?from={date}&to={date}&step=day",
-		"/v1/products/top?date={date}&by={net|units}&limit={n}", "/livez", "/readyz", "/metrics" };
+		"/v1/products/top?date={date}&by={net|units}&limit={n}", "/v1/late?date={date}",
+		"/v1/customers/{id}/orders?window={n}h", "/livez", "/readyz", "/metrics" };
 	struct out out;
 
 	out_init(&out, 4096);

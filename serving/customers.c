@@ -301,7 +301,7 @@ int customers_open(struct customers *customers, uv_loop_t *loop, struct live *li
 
 void customers_close(struct customers *customers)
 {
-	struct customer_load *load;
+	struct customer_load *load, *next;
 
 	if (!customers->link)
 		return;
@@ -309,7 +309,9 @@ void customers_close(struct customers *customers)
 	pg_link_close(customers->link);
 	customers->link = NULL;
 	uv_close((uv_handle_t *)&customers->timer, NULL);
-	while ((load = TAILQ_FIRST(&customers->loads))) { /* a try that waits: no reply is owed to it */
+	for (load = TAILQ_FIRST(&customers->loads); load;
+		load = next) { /* tries that wait: nothing is owed */
+		next = TAILQ_NEXT(load, link);
 		problem_set(&load->problem, 503, "stopping");
 		customer_load_finish(load);
 	}

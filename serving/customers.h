@@ -18,12 +18,13 @@
 enum { CUSTOMERS_MAX = 256, CUSTOMERS_TRIES = 3, CUSTOMERS_RETRY_MS = 60 };
 
 struct customer_load;
+TAILQ_HEAD(customer_load_list, customer_load);
 
 struct customers {
 	struct live *live; /* borrowed */
 	struct pg_link *link;
 	uv_timer_t timer; /* of tries that wait */
-	TAILQ_HEAD(, customer_load) loads; /* under way */
+	struct customer_load_list loads; /* under way */
 	size_t n_loads;
 	bool closing;
 };

@@ -1,5 +1,4 @@
 #include "common/base.h"
-#include "common/failpoint.h"
 #include "common/kernel/fold.h"
 
 void fold_version(const struct fold_rules *rules, char buf[FOLD_VERSION_MAX])
@@ -86,8 +85,7 @@ enum verdict fold_record(struct fold *fold, int64_t offset, int64_t record_ms, c
 		assert(reject != EVENT_OK);
 		counters->rejected[reject]++;
 		horizon_pass(&fold->horizon, offset, record_ms);
-	} else if (horizon_see(&fold->horizon, offset, record_ms, event_id_hash(event->event_id)) &&
-		   !PLANTED(PLANT_DOUBLE)) {
+	} else if (horizon_see(&fold->horizon, offset, record_ms, event_id_hash(event->event_id))) {
 		verdict = VERDICT_DUPLICATE;
 		counters->duplicate++;
 	} else {
