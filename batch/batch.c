@@ -45,7 +45,7 @@ void batch_sleep_ms(int64_t ms)
 	while (ms > 0 && !batch_stop_asked()) {
 		int64_t part_ms = ms < 100 ? ms : 100; /* a signal may come between the check and the sleep */
 
-		nanosleep(&(struct timespec){ .tv_nsec = part_ms * 1000000 }, NULL);
+		clock_sleep_ms(part_ms);
 		ms = end_ms - clock_ms();
 	}
 }

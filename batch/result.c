@@ -49,12 +49,6 @@ static int result_cores(void)
 	return n < 1 ? 1 : n > 64 ? 64 : (int)n;
 }
 
-/* The threads see a signal to stop by themselves. */
-static void result_pause(int64_t ms)
-{
-	nanosleep(&(struct timespec){ .tv_nsec = ms * 1000000 }, NULL);
-}
-
 static int64_t result_part_records(const struct part *part)
 {
 	return part->cut > part->first ? part->cut - part->first : 0;
@@ -150,7 +144,7 @@ static int result_read(struct result_work *work, int64_t *ret_ms, struct err *er
 		reader_start(&work->readers[i]);
 	while (!result_readers_over(work, &done)) {
 		progress_at(work->progress, done);
-		result_pause(RESULT_WATCH_READERS_MS);
+		clock_sleep_ms(RESULT_WATCH_READERS_MS); /* the threads see a signal to stop by themselves */
 	}
 	for (int i = 0; i < work->n_readers; i++) {
 		/* the one that gave up because another failed is not the news */
@@ -219,7 +213,7 @@ static int result_find_winners(struct result_work *work, struct err *err)
 	}
 	while (!result_searchers_over(work)) {
 		progress_at(work->progress, atomic_load(&work->bins_done));
-		result_pause(RESULT_WATCH_SEARCHERS_MS);
+		clock_sleep_ms(RESULT_WATCH_SEARCHERS_MS);
 	}
 	for (int i = 0; i < work->n_searchers; i++) {
 		struct result_searcher *searcher = &work->searchers[i];

@@ -136,7 +136,7 @@ int kafka_describe(
 		status = kafka_describe_once(
 			rk, rkt, topic, kafka_bounded(deadline_ms - clock_ms()), &log, err);
 		if (status > 0 && clock_ms() < deadline_ms) /* "not ready" comes at once */
-			nanosleep(&(struct timespec){ .tv_nsec = 100 * 1000000 }, NULL);
+			clock_sleep_ms(100);
 	} while (status > 0 && clock_ms() < deadline_ms);
 	rd_kafka_topic_destroy(rkt);
 	if (status)
@@ -270,6 +270,10 @@ int kafka_check_tail(const struct config *config, int partition, const struct ta
 		kafka_read_tail(rk, config, partition, tail->offset, timeout_ms, &found_tail, &found, err))
 		return -1;
 	if (found && found_tail.hash == tail->hash)
+		return 0;
+	if (!found && kafka_range(rk, config->topic, partition, timeout_ms, &first, &end, err))
+		return -1;
+	if (!found && tail->offset < first) /* retention took it just now */
 		return 0;
 	return err_set(err, ERR_DATA,
 		"%s/%d is another log than before: the record at offset %" PRId64
