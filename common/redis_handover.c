@@ -47,6 +47,35 @@ static int redis_int(const redisReply *reply, int64_t *ret)
 	return redis_is_text(reply) ? redis_int_text(reply->str, ret) : -1;
 }
 
+/* What Lua's numbers hold exactly: offsets, runs, versions and times. Differences of two never overflow. */
+#define REDIS_NUMBER_MAX (INT64_C(1) << 53)
+
+/* Such a number, to the first byte that is none of its own; *at moves there. */
+static int redis_take_number(const char **at, int64_t *ret)
+{
+	const char *digits = *at + (**at == '-');
+	size_t n = strspn(digits, "0123456789");
+
+	if (n < 1 || n > 16)
+		return -1;
+	*ret = strtoll(*at, NULL, 10);
+	*at = digits + n;
+	return *ret < -REDIS_NUMBER_MAX || *ret > REDIS_NUMBER_MAX ? -1 : 0;
+}
+
+/* The same, with `mark` behind it, which is taken too. */
+static int redis_take_marked(const char **at, char mark, int64_t *ret)
+{
+	return redis_take_number(at, ret) || *(*at)++ != mark ? -1 : 0;
+}
+
+static int redis_number(const redisReply *reply, int64_t *ret)
+{
+	const char *at = reply->str;
+
+	return !redis_is_text(reply) || redis_take_number(&at, ret) || *at ? -1 : 0;
+}
+
 /* A time, "" is DATETIME_NONE */
 static int redis_time(const redisReply *reply, int64_t *ret)
 {
@@ -54,7 +83,7 @@ static int redis_time(const redisReply *reply, int64_t *ret)
 		*ret = DATETIME_NONE;
 		return 0;
 	}
-	return redis_int(reply, ret);
+	return redis_number(reply, ret);
 }
 
 static int redis_copy(const redisReply *reply, char *buf, size_t size)
@@ -80,13 +109,10 @@ static int redis_parse_generations(const char *text, struct redis_state *state)
 
 	while (*at) {
 		struct generation g;
-		int len = -1;
 
-		if (sscanf(at, "%" SCNd64 ",%" SCNd64 ",%" SCNd64 "%n", &g.run, &g.start, &g.next, &len) !=
-				3 ||
-			len < 0 || g.run < 0 || g.start < 0 || g.next < g.start)
+		if (redis_take_marked(&at, ',', &g.run) || redis_take_marked(&at, ',', &g.start) ||
+			redis_take_number(&at, &g.next) || g.run < 0 || g.start < 0 || g.next < g.start)
 			return -1;
-		at += len;
 		if (*at && *at++ != ' ')
 			return -1;
 		state->generations = xreallocarray(state->generations, state->n_generations + 1, sizeof(g));
@@ -101,13 +127,10 @@ static int redis_parse_lost(const char *text, struct redis_state *state)
 
 	while (*at) {
 		struct redis_lost lost;
-		int len = -1;
 
-		if (sscanf(at, "%" SCNd64 ":%" SCNd64 "-%" SCNd64 "%n", &lost.run, &lost.from, &lost.to,
-			    &len) != 3 ||
-			len < 0)
+		if (redis_take_marked(&at, ':', &lost.run) || redis_take_marked(&at, '-', &lost.from) ||
+			redis_take_number(&at, &lost.to))
 			return -1;
-		at += len;
 		if (*at && *at++ != ' ')
 			return -1;
 		state->lost = xreallocarray(state->lost, state->n_lost + 1, sizeof(lost));
@@ -123,9 +146,9 @@ static int redis_state_field(struct redis_state *state, const redisReply *field,
 	if (redis_is(field, "gens"))
 		return redis_parse_generations(value->str, state);
 	if (redis_is(field, "seen"))
-		return redis_int(value, &state->seen);
+		return redis_number(value, &state->seen);
 	if (redis_is(field, "born"))
-		return redis_int(value, &state->born);
+		return redis_number(value, &state->born);
 	if (redis_is(field, "fold"))
 		return redis_copy(value, state->fold, sizeof(state->fold));
 	if (redis_is(field, "log"))
@@ -351,7 +374,7 @@ int redis_seal_reply(const redisReply *reply, struct redis_seal_reply *ret, stru
 	if (!out.ok) {
 		if (redis_copy(reply->element[1], out.reason, sizeof(out.reason)))
 			return redis_error(NULL, reply, err, "cannot seal");
-	} else if (reply->elements != 7 || redis_int(reply->element[1], &out.cut) ||
+	} else if (reply->elements != 7 || redis_number(reply->element[1], &out.cut) ||
 		   redis_copy(reply->element[2], out.fold, sizeof(out.fold)) ||
 		   redis_time(reply->element[3], &out.latest.latest_event_ms) ||
 		   redis_time(reply->element[4], &out.latest.latest_record_ms) ||
@@ -407,7 +430,7 @@ static int redis_decode_chunk(const redisReply *reply, struct redis_chunk *ret)
 	const char *name;
 
 	if (!redis_is_array(reply, 3) || !redis_is_text(reply->element[0]) ||
-		redis_int(reply->element[1], &out.version))
+		redis_number(reply->element[1], &out.version))
 		return -1;
 	name = reply->element[0]->str;
 	values = reply->element[2];
@@ -425,8 +448,8 @@ static int redis_decode_chunk(const redisReply *reply, struct redis_chunk *ret)
 
 static int redis_decode_generation(const redisReply *reply, struct redis_generation_view *g)
 {
-	if (!redis_is_array(reply, 3) || redis_int(reply->element[0], &g->run) ||
-		redis_int(reply->element[2], &g->upto))
+	if (!redis_is_array(reply, 3) || redis_number(reply->element[0], &g->run) ||
+		redis_number(reply->element[2], &g->upto))
 		return -1;
 	g->complete = redis_is(reply->element[1], "1");
 	g->chunks = xcalloc(reply->elements - 3, sizeof(*g->chunks));
