@@ -34,12 +34,12 @@ class Judge(oracle.Answers):
         return date, oracle.day_number(date)
 
     def judge(self, record):
-        counted, duplicate, late = self.counted, self.duplicate, self.late
+        counted, duplicate = self.counted, self.duplicate
         self.add(record)
         values = {("c", "records"): 1}
         if self.counted > counted:
             values["c", "counted"] = 1
-            return Judged(values, self.judge_counted(values, self.late > late))
+            return Judged(values, self.judge_counted(values, self.late_events.get((record.partition, record.offset))))
         event = oracle.parse(record.value)
         if self.duplicate > duplicate:
             values["c", "duplicate"] = 1
@@ -52,7 +52,9 @@ class Judge(oracle.Answers):
         event = self.event
         date, day = self.day(event)
         if late:
-            values["c", "late"] = values[f"d:{day}", "late"] = 1
+            values["c", "late"] = values[f"d:{day}", "e" + late.currency] = 1
+            values[f"d:{day}", "l" + late.currency] = int(late.net * 10000)
+            values[f"d:{day}", "^" + late.currency] = late.lateness_ms
         placed = event.type == "order_placed"
         sign = 1 if placed else -1
         chunk, prefix = f"r:{event.time_ms // HOUR_MS}", f"{event.time_ms % HOUR_MS // MINUTE_MS:02}{event.currency}"
@@ -86,7 +88,10 @@ class Fold:
     def advance(self, end):
         for judged in self.log.stretch(self.upto, end):
             for key, value in judged.values.items():
-                self.values[key] += value
+                if key[1].startswith("^"):      # a greatest value
+                    self.values[key] = max(value, self.values[key])
+                else:
+                    self.values[key] += value
         self.upto = end
         return self.values
 
