@@ -315,7 +315,7 @@ def redis_flushall_batch(n):
 @kind("redis: single keys deleted")
 def redis_keys(n):
     for _ in range(3):
-        keys = n.keys_of_partition()
+        keys = n.keys_of_partition(covered=False)
         if keys:
             n.place.redis_client().delete(*n.rng.sample(keys, min(len(keys), n.rng.choice((1, 1, 1, 2, 5)))))
             n.happened("keys deleted")

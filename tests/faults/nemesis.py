@@ -57,6 +57,7 @@ class Nemesis:
         self.n_serial = 0
         self.mounts = []
         self.violated = 0
+        self.known = None
 
     # --- what kinds use
 
@@ -83,13 +84,22 @@ class Nemesis:
 
     def violation(self, text):
         self.violated += 1
+        if self.known:
+            self.results.known[self.now] = self.known
+            print(f"KNOWN (seed {self.seed}, {self.now}): {text[:300]}", flush=True)
+            return
         self.results.violations.append((self.seed, self.now, text))
         self.results.kinds[self.now.split(" (")[0]].violations += 1
         print(f"VIOLATION (seed {self.seed}, {self.now}): {text}", flush=True)
 
-    def keys_of_partition(self):
-        partition = self.rng.randrange(self.place.partitions)
-        return sorted(self.place.redis_client().keys(f"{self.place.name}:{{{self.place.topic}/{partition}}}*"))
+    def keys_of_partition(self, covered=True):
+        """Of one by chance; covered=False: without those of generations that a run has covered."""
+        client, base = self.place.redis_client(), f"{self.place.name}:{{{self.place.topic}/{self.rng.randrange(self.place.partitions)}}}"
+        keys = sorted(key.decode() for key in client.keys(base + "*"))
+        if not covered:
+            runs = [entry.split(":")[0] for entry in (client.hget(base + ":state", "covered") or b"").decode().split()]
+            keys = [key for key in keys if not any(key.startswith(f"{base}:{run}:") for run in runs)]
+        return keys
 
     def made_order(self, event_id):
         return json.dumps({"event_id": event_id, "type": "order_placed", "order_id": event_id, "customer_id": None,
@@ -239,6 +249,7 @@ class Nemesis:
     def scenario(self, seed, scenario):
         self.seed, self.rng, self.now, self.worlds = seed, random.Random(seed), scenario.kind, []
         result, before = self.results.kinds[scenario.kind], self.violated
+        self.known = scenario.known
         result.injected += 1
         try:
             result.recovered.append(scenario(self))
@@ -246,6 +257,7 @@ class Nemesis:
             traceback.print_exc()
             self.violation(f"{error!r}"[:3000])
         print(f"  {self.now}: {'as it must be' if self.violated == before else 'WRONG'}", flush=True)
+        self.known = None
         for world in self.worlds:
             world.close()
             self.read_logs(world.directory)
@@ -288,8 +300,33 @@ class Results:
         self.sometimes = collections.Counter({what: 0 for what in SOMETIMES})
         self.looks = collections.Counter()
         self.violations = []
-        self.events = 0
+        self.known = {}
+        self.events = self.rounds = 0
+        self.seconds = 0.0
         self.started = time.time()
+
+    def save(self, path):
+        kinds_now = {name: vars(kind) for name, kind in self.kinds.items()}
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(dict(vars(self), kinds=kinds_now), f, indent=1)
+
+    def add(self, path):
+        """What an earlier run has saved."""
+        with open(path, encoding="utf-8") as f:
+            other = json.load(f)
+        for name, kind in other["kinds"].items():
+            mine = self.kinds[name]
+            mine.injected += kind["injected"]
+            mine.violations += kind["violations"]
+            mine.recovered += kind["recovered"]
+            mine.within_s = kind["within_s"]
+        self.sometimes.update(other["sometimes"])
+        self.looks.update(other["looks"])
+        self.violations += other["violations"]
+        self.known.update(other["known"])
+        self.events += other["events"]
+        self.rounds += other["rounds"]
+        self.seconds += other["seconds"]
 
 
 def choose(seed, n, only):
@@ -312,6 +349,8 @@ def arguments():
     parser.add_argument("--patience", type=int, default=90, help="seconds after which what is not exact will never be")
     parser.add_argument("--no-scenarios", action="store_true", help="leave out those that end a world")
     parser.add_argument("--no-report", action="store_true", help="leave docs/faults.md as it is")
+    parser.add_argument("--save", metavar="FILE", help="keep the figures, for --add")
+    parser.add_argument("--add", nargs="+", default=[], metavar="FILE", help="add the figures of these to the report")
     parser.add_argument("--keep", action="store_true", help="keep the logs of good rounds too")
     parser.add_argument("--list", action="store_true")
     return parser.parse_args()
@@ -330,12 +369,18 @@ def main():
         nemesis = Nemesis(servers, results, args)
         for i in range(args.rounds):
             if args.n:
+                results.rounds += 1
                 nemesis.round(seed + i, [kinds.nothing] + choose(seed + i, args.n, args.only))
         for name, scenario in scenarios.SCENARIOS.items():
             if not args.no_scenarios and any(name.startswith(prefix) for prefix in args.only):
                 nemesis.scenario(seed, scenario)
+        results.seconds = time.time() - results.started
     finally:
         servers.down()
+        if args.save:
+            results.save(args.save)
+        for path in args.add:
+            results.add(path)
         if not args.no_report:
             report.write(results, os.path.join(ROOT, "docs", "faults.md"), seed, args)
     print(report.summary(results), flush=True)

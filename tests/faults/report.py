@@ -34,6 +34,7 @@ def last_line(results):
 def summary(results):
     lines = [table(results), "", "sometimes:", numbers(results.sometimes), "", "the observer:", numbers(results.looks), ""]
     lines += [f"VIOLATION (seed {seed}, {now}): {text[:400]}" for seed, now, text in results.violations]
+    lines += [f"KNOWN ({name}): {text}" for name, text in results.known.items()]
     lines.append(last_line(results))
     return "\n".join(lines)
 
@@ -44,11 +45,13 @@ def write(results, path, seed, args):
         upper = f.read().split(MARK)[0]
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
     text = [upper + MARK, "", "## The last run", "",
-            f"{time.strftime('%Y-%m-%d', time.gmtime(results.started))}, commit {commit}, {(time.time() - results.started) / 60:.0f} minutes: "
-            f"**{last_line(results)}**.", "", f"Again: `make faults SEED={seed} ROUNDS={args.rounds}"
-            + (f" FAULTS='-n {args.n}'" if args.n != 12 else "") + "`", "", table(results), "",
-            "### That it really happened", "", "Counted by the nemesis, or found in the programs' logs:", "", numbers(results.sometimes), "",
-            "### What the observer saw meanwhile", "", numbers(results.looks), ""]
+            f"{time.strftime('%Y-%m-%d', time.gmtime(results.started))}, commit {commit}, {results.rounds} rounds, {results.seconds / 60:.0f} minutes: "
+            f"**{last_line(results)}**.", "", f"Again: `make faults SEED={seed} ROUNDS={args.rounds}`.", "",
+            table(results), ""]
+    if results.known:
+        text += ["### What is not right yet", ""] + [f"- {name}: {what}." for name, what in sorted(results.known.items())] + [""]
+    text += ["### That it really happened", "", "Counted by the nemesis, or found in the programs' logs:", "", numbers(results.sometimes), "",
+             "### What the observer saw meanwhile", "", numbers(results.looks), ""]
     if results.violations:
         text += ["### Violations", ""] + [f"- seed {s}, {now}: {what[:300].replace(chr(10), ' ')}" for s, now, what in results.violations] + [""]
     with open(path, "w", encoding="utf-8") as f:
