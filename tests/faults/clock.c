@@ -10,10 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-time_t time(time_t *ret);
-int clock_gettime(clockid_t id, struct timespec *ret);
-int gettimeofday(struct timeval *restrict ret, void *restrict zone);
-
 static time_t clock_wrong_s(void)
 {
 	const char *path = getenv("FAULT_CLOCK");

@@ -444,6 +444,7 @@ def postgres_slow(n):
 def postgres_full(n):
     directory = n.small_disk("postgres", 200 << 10, owner="postgres")
     space = f"full_{n.place.database}_{n.serial()}".replace("-", "_")
+    n.tablespaces.append(space)
     with n.place.admin_sql() as cursor:
         cursor.execute(f"CREATE TABLESPACE \"{space}\" LOCATION '{directory}'")
         cursor.execute(f"ALTER DATABASE \"{n.place.database}\" SET default_tablespace = '{space}'")

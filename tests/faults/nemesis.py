@@ -55,7 +55,7 @@ class Nemesis:
         self.place = self.rng = self.observer = None
         self.now = "start"
         self.n_serial = 0
-        self.mounts = []
+        self.mounts, self.tablespaces = [], []
         self.violated = 0
         self.known = None
 
@@ -272,6 +272,12 @@ class Nemesis:
         return directory
 
     def unmount(self):
+        if self.tablespaces:
+            with self.place.admin_sql() as cursor:
+                for space in self.tablespaces:
+                    cursor.execute(f'DROP TABLESPACE "{space}"')
+                cursor.execute("CHECKPOINT")    # or the next recovery would look for them
+            self.tablespaces = []
         for directory in self.mounts:
             kinds.unmount(directory)
             with contextlib.suppress(OSError):
@@ -371,6 +377,7 @@ def main():
             if args.n:
                 results.rounds += 1
                 nemesis.round(seed + i, [kinds.nothing] + choose(seed + i, args.n, args.only))
+            results.seconds = time.time() - results.started
         for name, scenario in scenarios.SCENARIOS.items():
             if not args.no_scenarios and any(name.startswith(prefix) for prefix in args.only):
                 nemesis.scenario(seed, scenario)
