@@ -316,6 +316,10 @@ void redis_beat_command(struct redis_command *command, const char *base, const s
 	redis_add_time(command, beat->waiting_ms);
 	redis_command_text(command, "record");
 	redis_add_time(command, beat->record_ms);
+	redis_command_text(command, "held");
+	redis_command_int(command, beat->held);
+	redis_command_text(command, "held_since");
+	redis_add_time(command, beat->held_ms);
 	redis_command_text(command, "worker");
 	redis_command_text(command, beat->worker);
 }
@@ -400,18 +404,22 @@ int redis_adopt_reply(const redisReply *reply, struct redis_adopt_reply *ret, st
 
 static int redis_decode_beat(const redisReply *reply, struct redis_beat *ret)
 {
-	struct redis_beat out = { .waiting_ms = DATETIME_NONE, .record_ms = DATETIME_NONE };
+	struct redis_beat out = {
+		.waiting_ms = DATETIME_NONE, .record_ms = DATETIME_NONE, .held_ms = DATETIME_NONE
+	};
 
 	if (!redis_is_array(reply, 0) || reply->elements % 2)
 		return -1;
 	for (size_t i = 0; i < reply->elements; i += 2) {
 		const redisReply *field = reply->element[i], *value = reply->element[i + 1];
-		int64_t *number = redis_is(field, "time")      ? &out.time_ms
-				  : redis_is(field, "end")     ? &out.end
-				  : redis_is(field, "next")    ? &out.next
-				  : redis_is(field, "waiting") ? &out.waiting_ms
-				  : redis_is(field, "record")  ? &out.record_ms
-							       : NULL;
+		int64_t *number = redis_is(field, "time")         ? &out.time_ms
+				  : redis_is(field, "end")        ? &out.end
+				  : redis_is(field, "next")       ? &out.next
+				  : redis_is(field, "waiting")    ? &out.waiting_ms
+				  : redis_is(field, "record")     ? &out.record_ms
+				  : redis_is(field, "held")       ? &out.held
+				  : redis_is(field, "held_since") ? &out.held_ms
+								  : NULL;
 
 		if (number && redis_time(value, number))
 			return -1;

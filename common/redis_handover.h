@@ -53,6 +53,8 @@ struct redis_beat {
 	int64_t waiting_ms; /* record timestamp of the oldest record that is not in the state yet, or
 			       DATETIME_NONE */
 	int64_t record_ms; /* wall clock of the last record's arrival, or DATETIME_NONE */
+	int64_t held; /* offsets behind the log's end that an open transaction holds back */
+	int64_t held_ms; /* wall clock at which that was first seen, or DATETIME_NONE */
 	char worker[128];
 };
 

@@ -127,6 +127,19 @@ static void add_lag(struct caveat *caveat, const struct snapshot *snapshot, cons
 		age_words(snapshot->lag_ms, age), n, n == 1 ? " waits" : "s wait");
 }
 
+static void add_held(struct caveat *caveat, const struct snapshot *snapshot, const struct question *question)
+{
+	int64_t n = snapshot->held_events;
+	char age[32];
+
+	if (question->view == QUESTION_BATCH || n <= 0 || snapshot->held_ms <= CAVEAT_LAG_MS)
+		return;
+	caveat_add(caveat,
+		"a producer's open transaction has held back %" PRId64
+		" record%s for %s: %s counted when it ends",
+		n, n == 1 ? "" : "s", age_words(snapshot->held_ms, age), n == 1 ? "it is" : "they are");
+}
+
 bool caveat_write(const struct snapshot *snapshot, const struct question *question, char buf[CAVEAT_MAX])
 {
 	struct caveat caveat = { buf, 0 };
@@ -136,6 +149,7 @@ bool caveat_write(const struct snapshot *snapshot, const struct question *questi
 	add_provisional(&caveat, snapshot, question);
 	add_excluded(&caveat, snapshot, question);
 	add_lag(&caveat, snapshot, question);
+	add_held(&caveat, snapshot, question);
 	if (degraded & 1u << DEGRADED_SPEED_SILENT)
 		caveat_add(&caveat, "the speed layer gives no sign of life: newer orders may be missing");
 	if (degraded & 1u << DEGRADED_SPEED_STALE)

@@ -99,6 +99,9 @@ static void put_snapshot(struct out *out, const struct snapshot *snapshot, int64
 		put_value(out, "lambda_serving_lag_events", "gauge",
 			"Records that the speed layer has not counted yet.", snapshot->lag_events);
 		put_ms(out, "lambda_serving_lag_seconds", "Age of the oldest of them.", snapshot->lag_ms);
+		put_value(out, "lambda_serving_held_events", "gauge",
+			"Records that producers' open transactions hold back.", snapshot->held_events);
+		put_ms(out, "lambda_serving_held_seconds", "For how long.", snapshot->held_ms);
 	}
 	put_head(out, "lambda_serving_degraded", "gauge", "1 while answers carry the code.");
 	for (enum degraded d = 0; d < DEGRADED_N; d++)
@@ -109,6 +112,79 @@ static void put_snapshot(struct out *out, const struct snapshot *snapshot, int64
 	for (int i = 0; i < picture->n_parts; i++)
 		out_raw(out, "lambda_serving_coverage_offset{partition=\"%d\"} %" PRId64 "\n", i,
 			picture->parts[i].coverage);
+}
+
+static void put_seconds(struct out *out, int64_t ms)
+{
+	out_raw(out, " %" PRId64 ".%03d\n", ms / 1000, (int)(ms % 1000));
+}
+
+/* Event time, by partition and of all. The watermark is the least of the partitions that are not idle. */
+static void put_event_time(struct out *out, const struct snapshot *snapshot)
+{
+	const struct picture *picture = snapshot->picture;
+
+	if (snapshot->watermark_ms != DATETIME_NONE) {
+		put_head(out, "lambda_serving_watermark_seconds", "gauge",
+			"Event time up to which everything is believed to be here, seconds since 1970.");
+		out_raw(out, "lambda_serving_watermark_seconds");
+		put_seconds(out, snapshot->watermark_ms);
+	}
+	put_head(out, "lambda_serving_partition_latest_event_seconds", "gauge",
+		"Latest event time of the partition, seconds since 1970.");
+	for (int i = 0; i < picture->n_parts; i++)
+		if (picture->parts[i].latest_event_ms != DATETIME_NONE) {
+			out_raw(out, "lambda_serving_partition_latest_event_seconds{partition=\"%d\"}", i);
+			put_seconds(out, picture->parts[i].latest_event_ms);
+		}
+	put_head(out, "lambda_serving_partition_final_seconds", "gauge",
+		"Minutes of the partition that end up to here are final: an event in them is late.");
+	for (int i = 0; i < picture->n_parts; i++)
+		if (picture->parts[i].latest_event_ms != DATETIME_NONE) {
+			out_raw(out, "lambda_serving_partition_final_seconds{partition=\"%d\"}", i);
+			put_seconds(out, picture->parts[i].latest_event_ms - snapshot->rules->grace_ms);
+		}
+	put_head(out, "lambda_serving_partition_idle", "gauge",
+		"1: nothing has come for a while, the watermark does not wait for it.");
+	for (int i = 0; i < picture->n_parts; i++)
+		out_raw(out, "lambda_serving_partition_idle{partition=\"%d\"} %d\n", i,
+			snapshot_part_idle(snapshot, i));
+}
+
+/* Unknown ones are left out. */
+static void put_partitions(struct out *out, const struct snapshot *snapshot, const char *name,
+	const char *help, int64_t (*value_of)(const struct snapshot *, int))
+{
+	put_head(out, name, "gauge", help);
+	for (int i = 0; i < snapshot->picture->n_parts; i++) {
+		int64_t value = value_of(snapshot, i);
+
+		if (value >= 0)
+			out_raw(out, "%s{partition=\"%d\"} %" PRId64 "\n", name, i, value);
+	}
+}
+
+static void put_speed(struct out *out, const struct snapshot *snapshot)
+{
+	const struct picture *picture = snapshot->picture;
+	int64_t late = 0, duplicates = 0;
+
+	put_event_time(out, snapshot);
+	put_partitions(out, snapshot, "lambda_serving_partition_lag_events",
+		"Records of the partition that are not counted yet.", snapshot_part_lag);
+	put_partitions(out, snapshot, "lambda_serving_partition_held_events",
+		"Records behind an open transaction.", snapshot_part_held);
+	for (size_t i = 0; i < picture->late.n; i++)
+		late += ((const struct late_day *)table_at(&picture->late, i))->events;
+	for (size_t i = 0; i < picture->duplicates.n; i++)
+		duplicates += ((const struct view_duplicates *)table_at(&picture->duplicates, i))->n;
+	if (!picture->speed)
+		return;
+	put_value(out, "lambda_serving_late_events", "gauge", "Late events since the run's cut.", late);
+	put_value(out, "lambda_serving_duplicate_events", "gauge",
+		"Duplicates that were left out since the run's cut.", duplicates);
+	put_value(out, "lambda_serving_rejected_events", "gauge", "Broken records since the run's cut.",
+		picture->rejected);
 }
 
 struct body *metrics_body(const struct metrics *metrics, const struct live *live)
@@ -122,8 +198,10 @@ struct body *metrics_body(const struct metrics *metrics, const struct live *live
 		(int64_t)live->n_rendered);
 	put_value(&out, "lambda_serving_ready", "gauge", "1 when there is something to answer with.",
 		live->snapshot != NULL);
-	if (live->snapshot)
+	if (live->snapshot) {
 		put_snapshot(&out, live->snapshot, clock_wall_ms());
+		put_speed(&out, live->snapshot);
+	}
 	put_ms(&out, "process_start_time_seconds", "Start of the process, seconds since 1970.",
 		metrics->started_ms);
 	put_head(&out, "lambda_serving_info", "gauge", "Version of the program.");

@@ -132,9 +132,11 @@ static void put_speed(struct out *out, const struct snapshot *snapshot, const st
 	if (snapshot->lag_events < 0) {
 		out_null(out, "lag_events");
 		out_null(out, "lag_seconds");
+		out_null(out, "held_events");
 	} else {
 		out_int(out, "lag_events", snapshot->lag_events);
 		out_seconds(out, "lag_seconds", snapshot->lag_ms);
+		out_int(out, "held_events", snapshot->held_events);
 	}
 	out_int(out, "duplicates", duplicates);
 	out_int(out, "late", late);

@@ -73,30 +73,82 @@ static int64_t part_lag_ms(const struct merge_part *part, int64_t wall_ms)
 	return lag > 0 ? lag : 0;
 }
 
+static int64_t part_next(const struct merge_part *part)
+{
+	return part->coverage > part->speed_next ? part->coverage : part->speed_next;
+}
+
+static bool part_is_silent(const struct snapshot *snapshot, const struct merge_part *part)
+{
+	return !part->beat.there || snapshot->as_of_ms - part->beat.time_ms > SNAPSHOT_SILENT_MS;
+}
+
+static bool lag_is_known(const struct snapshot *snapshot)
+{
+	return snapshot->picture->speed && snapshot->stale_ms <= SNAPSHOT_STALE_MS;
+}
+
+int64_t snapshot_part_lag(const struct snapshot *snapshot, int partition)
+{
+	const struct merge_part *part = &snapshot->picture->parts[partition];
+	int64_t next = part_next(part);
+
+	if (!lag_is_known(snapshot) || part_is_silent(snapshot, part))
+		return -1;
+	return next < part->beat.end ? part->beat.end - next : 0;
+}
+
+int64_t snapshot_part_held(const struct snapshot *snapshot, int partition)
+{
+	const struct merge_part *part = &snapshot->picture->parts[partition];
+
+	if (!lag_is_known(snapshot) || part_is_silent(snapshot, part))
+		return -1;
+	return part_next(part) <= part->beat.end ? part->beat.held : 0; /* else it has been let go since */
+}
+
+bool snapshot_part_idle(const struct snapshot *snapshot, int partition)
+{
+	const struct picture *picture = snapshot->picture;
+
+	return picture->speed &&
+	       part_is_idle(&picture->parts[partition], snapshot->as_of_ms, snapshot->rules->idle_ms);
+}
+
+static void measure_held(struct snapshot *snapshot, int partition)
+{
+	const struct speed_beat *beat = &snapshot->picture->parts[partition].beat;
+	int64_t held = snapshot_part_held(snapshot, partition);
+	int64_t ms = snapshot->as_of_ms - beat->held_ms;
+
+	if (held <= 0)
+		return;
+	snapshot->held_events += held;
+	if (beat->held_ms != DATETIME_NONE && ms > snapshot->held_ms)
+		snapshot->held_ms = ms;
+}
+
 static void measure_lag(struct snapshot *snapshot)
 {
 	const struct picture *picture = snapshot->picture;
 	bool silent = picture->n_parts == 0;
-	int64_t events = 0, ms = 0;
 
+	snapshot->lag_events = snapshot->lag_ms = snapshot->held_events = snapshot->held_ms = 0;
 	for (int i = 0; i < picture->n_parts; i++) {
-		const struct merge_part *part = &picture->parts[i];
-		int64_t next = part->coverage > part->speed_next ? part->coverage : part->speed_next, lag;
+		int64_t events = snapshot_part_lag(snapshot, i), ms;
 
-		if (!part->beat.there || snapshot->as_of_ms - part->beat.time_ms > SNAPSHOT_SILENT_MS) {
-			silent = true;
+		measure_held(snapshot, i);
+		silent = silent || events < 0;
+		if (events <= 0)
 			continue;
-		}
-		if (next >= part->beat.end)
-			continue;
-		events += part->beat.end - next;
-		lag = part_lag_ms(part, snapshot->as_of_ms);
-		ms = lag > ms ? lag : ms;
+		snapshot->lag_events += events;
+		ms = part_lag_ms(&picture->parts[i], snapshot->as_of_ms);
+		snapshot->lag_ms = ms > snapshot->lag_ms ? ms : snapshot->lag_ms;
 	}
-	if (silent)
-		degrade(snapshot, DEGRADED_SPEED_SILENT);
-	snapshot->lag_events = silent ? -1 : events;
-	snapshot->lag_ms = silent ? -1 : ms;
+	if (!silent)
+		return;
+	degrade(snapshot, DEGRADED_SPEED_SILENT);
+	snapshot->lag_events = snapshot->lag_ms = snapshot->held_events = snapshot->held_ms = -1;
 }
 
 static void name_gaps(struct snapshot *snapshot, int n_known, const int64_t *known)
@@ -139,7 +191,7 @@ struct snapshot *snapshot_new(const struct snapshot_rules *rules, const struct s
 	snapshot->today = calendar_day(rules->calendar, input->wall_ms);
 	snapshot->watermark_ms = watermark(picture, input->wall_ms, rules->idle_ms);
 	snapshot->stale_ms = input->now_ms - picture->made_ms;
-	snapshot->lag_events = snapshot->lag_ms = -1;
+	snapshot->lag_events = snapshot->lag_ms = snapshot->held_events = snapshot->held_ms = -1;
 	if (!picture->speed)
 		degrade(snapshot, DEGRADED_SPEED_UNAVAILABLE);
 	else if (snapshot->stale_ms > SNAPSHOT_STALE_MS)

@@ -51,6 +51,7 @@ struct snapshot {
 	int32_t today;
 	int64_t watermark_ms; /* or DATETIME_NONE */
 	int64_t lag_events, lag_ms; /* -1: not known */
+	int64_t held_events, held_ms; /* by open transactions, and for how long; -1: not known */
 	int64_t stale_ms; /* age of the speed view */
 	unsigned degraded; /* bit set of 1 << enum degraded */
 	size_t n_missing;
@@ -72,6 +73,12 @@ struct snapshot *snapshot_new(const struct snapshot_rules *rules, const struct s
 struct snapshot *snapshot_without_speed(const struct snapshot *snapshot);
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot); /* NULL is fine */
+
+/* Of one partition: the records that wait to be counted, what an open transaction holds back behind them (-1:
+ * not known), and whether it is left out of the watermark. */
+int64_t snapshot_part_lag(const struct snapshot *snapshot, int partition);
+int64_t snapshot_part_held(const struct snapshot *snapshot, int partition);
+bool snapshot_part_idle(const struct snapshot *snapshot, int partition);
 
 /* The answer to a question of route DAY, LATE or RANGE, rendered at most once per snapshot; the caller owns
  * one reference. NULL with a problem when it would be too large, or a sum does not fit. */

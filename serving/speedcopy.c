@@ -37,7 +37,7 @@ void speedcopy_init(struct speedcopy *copy, const struct calendar *calendar)
 	memset(copy, 0, sizeof(*copy));
 	copy->calendar = calendar;
 	copy->view.latest_event_ms = DATETIME_NONE;
-	copy->view.beat.waiting_ms = copy->view.beat.record_ms = DATETIME_NONE;
+	copy->view.beat.waiting_ms = copy->view.beat.record_ms = copy->view.beat.held_ms = DATETIME_NONE;
 }
 
 void speedcopy_release(struct speedcopy *copy)
@@ -134,10 +134,12 @@ static void take_beat(struct speedcopy *copy, const struct redis_beat *beat)
 		.next = beat->next,
 		.waiting_ms = beat->waiting_ms,
 		.record_ms = beat->record_ms,
+		.held = beat->held,
+		.held_ms = beat->held_ms,
 	};
 
 	copy->changed = copy->changed || old->there != now.there || old->time_ms != now.time_ms ||
-			old->end != now.end;
+			old->end != now.end || old->held != now.held;
 	*old = now;
 }
 

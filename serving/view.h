@@ -90,6 +90,8 @@ struct speed_beat {
 	int64_t next; /* worker's position at time_ms */
 	int64_t waiting_ms; /* timestamp of the oldest record not yet in the state, or DATETIME_NONE */
 	int64_t record_ms; /* when the last record arrived, or DATETIME_NONE */
+	int64_t held; /* offsets that an open transaction holds back behind `end` */
+	int64_t held_ms; /* since when, or DATETIME_NONE */
 };
 
 struct speed_partition {

@@ -299,8 +299,10 @@ bool consumer_take(struct speed *speed)
 		for (int i = 0; i < CONSUMER_TAKE_N; i++) {
 			rd_kafka_message_t *message = rd_kafka_consumer_poll(speed->rk, 0);
 
-			if (!message)
+			if (!message) {
+				speed->n_drained++;
 				return true;
+			}
 			if (message->err) {
 				consumer_event(speed, message);
 				rd_kafka_message_destroy(message);

@@ -16,7 +16,7 @@ struct partition *partition_new(const struct config *config, int number)
 	values_init(&p->pending);
 	tail_init(&p->tail);
 	p->next = p->position = -1;
-	p->oldest_ms = p->sent_oldest_ms = p->arrived_ms = DATETIME_NONE;
+	p->oldest_ms = p->sent_oldest_ms = p->arrived_ms = p->held_ms = DATETIME_NONE;
 	return p;
 }
 

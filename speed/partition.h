@@ -35,6 +35,10 @@ struct partition {
 	int64_t arrived_ms; /* wall clock of the last arrival, or DATETIME_NONE */
 	int64_t end; /* of the log, as far as known */
 	bool at_end; /* the end-of-partition event came at `position` */
+	int64_t held; /* offsets that an open transaction holds back behind `position`, as far as known */
+	int64_t held_at, held_ms; /* the log goes on behind this position, since (wall clock, or
+				     DATETIME_NONE) */
+	uint64_t held_drained; /* speed->n_drained then */
 
 	int64_t warm_from, warm_at; /* while warming: where it began, how far it is */
 	int64_t retry_ms; /* waiting: not before (monotonic) */

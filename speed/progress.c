@@ -17,18 +17,39 @@ static bool progress_is_ours(const struct partition *p)
 	return p && (p->state == PARTITION_WARMING || p->state == PARTITION_FOLDING);
 }
 
+/* What an open transaction holds back. To a reader of committed records the log ends at the last stable
+ * offset: there the end-of-partition event came. The high watermark, which librdkafka keeps whatever the
+ * isolation level is, lies behind it. Records that were fetched and wait for us look the same; so it must
+ * last from one tick to the next, and all that was fetched must have been taken in between. */
+static void progress_held(const struct speed *speed, struct partition *p, int64_t high)
+{
+	if (!p->at_end || high <= p->position) {
+		p->held = 0;
+		p->held_ms = DATETIME_NONE;
+	} else if (p->held_ms == DATETIME_NONE || p->held_at != p->position) {
+		p->held = 0;
+		p->held_at = p->position;
+		p->held_ms = clock_wall_ms();
+		p->held_drained = speed->n_drained;
+	} else if (p->held_drained != speed->n_drained) {
+		p->held = high - p->position;
+	}
+}
+
 /* The end of the log, from the last answer to a fetch: no question of its own. */
 static void progress_end(struct speed *speed, struct partition *p)
 {
 	int64_t low, high;
 
+	if (rd_kafka_get_watermark_offsets(speed->rk, speed->config.topic, p->number, &low, &high))
+		high = -1;
+	progress_held(speed, p, high);
 	if (p->at_end) { /* the end-of-partition event knows better than the high watermark: markers, open
 			    transactions */
 		p->end = p->position;
 		return;
 	}
-	if (rd_kafka_get_watermark_offsets(speed->rk, speed->config.topic, p->number, &low, &high) == 0 &&
-		high > p->end)
+	if (high > p->end)
 		p->end = high;
 	if (p->end < p->position)
 		p->end = p->position;
@@ -42,6 +63,8 @@ static void progress_beat(struct speed *speed, struct partition *p)
 		.next = p->next,
 		.waiting_ms = partition_waiting_ms(p),
 		.record_ms = p->arrived_ms,
+		.held = p->held,
+		.held_ms = p->held ? p->held_ms : DATETIME_NONE,
 	};
 
 	snprintf(beat.worker, sizeof(beat.worker), "%s", speed->worker);

@@ -34,7 +34,7 @@ def test_an_answer_says_where_it_comes_from(served):
     assert (answer["date"], answer["time_zone"], answer["final"]) == ("2026-03-01", "Europe/London", False)
     assert answer["batch"]["run"] == 1 and answer["batch"]["publication"] == 1
     assert set(answer["batch"]) == {"run", "publication", "cut_time", "published_at"}
-    assert answer["speed"] == {"lag_events": 0, "lag_seconds": 0.0, "duplicates": 0, "late": 0, "rejected": 0}
+    assert answer["speed"] == {"lag_events": 0, "lag_seconds": 0.0, "held_events": 0, "duplicates": 0, "late": 0, "rejected": 0}
     assert answer["corrections"] == [] and answer["degraded"] == []
     assert "provisional" in answer["caveat"]
     assert answer["watermark"] == "2026-03-01T12:00:00.000Z"

@@ -132,9 +132,13 @@ static void test_commands(void **state)
 		.log = "c/t",
 		.keep_ms = 5,
 		.force = true };
-	struct redis_beat beat = {
-		.time_ms = 1, .end = 2, .next = 3, .waiting_ms = DATETIME_NONE, .record_ms = 4, .worker = "w"
-	};
+	struct redis_beat beat = { .time_ms = 1,
+		.end = 2,
+		.next = 3,
+		.waiting_ms = DATETIME_NONE,
+		.record_ms = 4,
+		.held_ms = DATETIME_NONE,
+		.worker = "w" };
 	struct redis_since since[] = { { 1, 7 }, { 2, 0 } };
 	struct tail tail = { .offset = 9, .hash = 0xabc };
 	struct tail none;
@@ -155,7 +159,8 @@ static void test_commands(void **state)
 	redis_adopt_command(&command, "b", &adopt);
 	expect_command(&command, "FCALL|lambda_1_adopt|1|b|3|2|10|k1;x|100|-200|c/t||5|0");
 	redis_beat_command(&command, "b", &beat, 0);
-	expect_command(&command, "HSET|b:beat|time|1|end|2|next|3|waiting||record|4|worker|w");
+	expect_command(
+		&command, "HSET|b:beat|time|1|end|2|next|3|waiting||record|4|held|0|held_since||worker|w");
 	redis_beat_command(&command, "b", &beat, 1);
 	expect_command(&command, "PEXPIRE|b:beat|60000");
 	redis_read_command(&command, "b", "p:77", 50, since, 2);
@@ -306,9 +311,10 @@ static void test_flush_and_seal_replies(void **state)
 
 static void test_view(void **state)
 {
-	redisReply *reply =
-		reply_from("[[" STATE "] [time 5 end 30 next 25 waiting ~ record 4 worker h-1 new 1] "
-			   "[0 1 10 [c 10 [records 3 rejected:json 2]] [r:5 10 [07GBPg -5]]] [3 0 20]]");
+	redisReply *reply = reply_from(
+		"[[" STATE
+		"] [time 5 end 30 next 25 waiting ~ record 4 held 7 held_since 3 worker h-1 new 1] "
+		"[0 1 10 [c 10 [records 3 rejected:json 2]] [r:5 10 [07GBPg -5]]] [3 0 20]]");
 	struct redis_view view;
 	struct text field;
 	int64_t value;
@@ -319,6 +325,7 @@ static void test_view(void **state)
 	assert_int_equal(view.state.n_generations, 2);
 	assert_true(view.beat.present && view.beat.waiting_ms == DATETIME_NONE);
 	assert_int_equal(view.beat.end, 30);
+	assert_true(view.beat.held == 7 && view.beat.held_ms == 3);
 	assert_string_equal(view.beat.worker, "h-1");
 	assert_int_equal(view.n_generations, 2);
 	assert_true(view.generations[0].complete && !view.generations[1].complete);

@@ -72,7 +72,8 @@ static void scene_open(struct scene *scene)
 	scene->part.gens = &scene->gen;
 	scene->part.n_gens = 1;
 	scene->part.latest_event_ms = NOW - 2100;
-	scene->part.beat = (struct speed_beat){ true, NOW - 500, 1100, 1100, DATETIME_NONE, NOW - 100 };
+	scene->part.beat = (struct speed_beat){ true, NOW - 500, 1100, 1100, DATETIME_NONE, NOW - 100, 0,
+		DATETIME_NONE };
 	scene->speed = true;
 }
 
@@ -136,7 +137,8 @@ static void test_example(void **state)
 		"\"as_of\":\"2026-11-23T10:00:00.120Z\",\"watermark\":\"2026-11-23T09:59:58.020Z\","
 		"\"batch\":{\"run\":42,\"publication\":43,\"cut_time\":\"2026-11-23T02:00:01Z\","
 		"\"published_at\":\"2026-11-23T02:03:20Z\"},"
-		"\"speed\":{\"lag_events\":0,\"lag_seconds\":0.0,\"duplicates\":3,\"late\":0,\"rejected\":0},"
+		"\"speed\":{\"lag_events\":0,\"lag_seconds\":0.0,\"held_events\":0,\"duplicates\":3,\"late\":"
+		"0,\"rejected\":0},"
 		"\"corrections\":[{\"run\":42,\"currency\":\"GBP\",\"before\":\"125000.00\",\"after\":"
 		"\"120000.00\","
 		"\"difference\":\"-5000.00\",\"causes\":[{\"cause\":\"duplicate_beyond_horizon\",\"net\":\"-"
@@ -187,9 +189,39 @@ static void test_behind(void **state)
 	assert_has(&scene, question, "\"caveat\":null");
 
 	/* the batch has counted what the speed layer is still at: nothing waits */
-	scene.part.beat = (struct speed_beat){ true, NOW, 1000, 900, NOW - 14000, NOW };
+	scene.part.beat = (struct speed_beat){ true, NOW, 1000, 900, NOW - 14000, NOW, 0, DATETIME_NONE };
 	scene.gen.range = (struct generation){ 41, 800, 900 };
 	assert_has(&scene, question, "\"lag_events\":0,\"lag_seconds\":0.0,");
+	scene_close(&scene);
+}
+
+/* What an open transaction holds back is told at once, and in words once it has lasted. */
+static void test_held(void **state)
+{
+	struct question question = day_question;
+	struct scene scene;
+
+	(void)state;
+	scene_open(&scene);
+	question.from = question.to = today() - 5;
+	question.today = false;
+	scene.part.beat.held = 12;
+	scene.part.beat.held_ms = NOW - 5000;
+	assert_has(&scene, question, "\"lag_events\":0,\"lag_seconds\":0.0,\"held_events\":12,");
+	assert_has(&scene, question, "\"caveat\":null");
+	scene.part.beat.held_ms = NOW - 30000;
+	assert_has(&scene, question,
+		"\"caveat\":\"a producer's open transaction has held back 12 records for 30 s: they are "
+		"counted "
+		"when it ends\"");
+	question.view = QUESTION_BATCH;
+	assert_has(&scene, question, "\"caveat\":\"confirmed orders only: those that had arrived 8 h ago\"");
+	question.view = QUESTION_MERGED;
+	scene.gen.range.next = 1101; /* it ended after the heartbeat */
+	assert_has(&scene, question, "\"held_events\":0,");
+	scene.gen.range.next = 1100;
+	scene.part.beat.time_ms = NOW - 5001;
+	assert_has(&scene, question, "\"lag_events\":null,\"lag_seconds\":null,\"held_events\":null,");
 	scene_close(&scene);
 }
 
@@ -343,7 +375,7 @@ static void test_degraded(void **state)
 	assert_has(&scene, day_question, "\"age_seconds\":12.345");
 	assert_has(&scene, day_question, "the provisional part is 12 s old");
 	scene.age_ms = 0;
-	scene.part.beat = (struct speed_beat){ true, NOW, 1100, 1100, DATETIME_NONE, NOW };
+	scene.part.beat = (struct speed_beat){ true, NOW, 1100, 1100, DATETIME_NONE, NOW, 0, DATETIME_NONE };
 	scene.batch_away = true;
 	scene.batch->truncated = true;
 	assert_has(&scene, day_question, "\"degraded\":[\"batch_unavailable\",\"truncated_history\"]");
@@ -403,7 +435,7 @@ static void test_watermark(void **state)
 				.gens = &gens[p],
 				.latest_event_ms = cases[i].latest[p],
 				.beat = { true, NOW, p ? 10 : cases[i].end, 10, cases[i].waiting[p],
-					cases[i].record[p] } };
+					cases[i].record[p], 0, DATETIME_NONE } };
 		}
 		input.picture = merge_picture(&none, 1, parts, 2, true, 0);
 		snapshot = snapshot_new(&rules, &input);
@@ -435,6 +467,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_behind),
+		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_no_cut_time),
 		cmocka_unit_test(test_views),
 		cmocka_unit_test(test_decimals),
