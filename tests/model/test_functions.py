@@ -529,7 +529,7 @@ def test_greatest_values(f):
     f.adopt(0, 0, 0)
     for offset, value in enumerate((7000, 5000, 9000, 9007199254740991)):
         assert f.raw_flush(offset, offset + 1, "", FOLD, "", "", "", "", {"d:3": {"^GBP": value, "eGBP": 1}, "c": {}}) == ["ok"]
-    assert f.redis.hgetall(BASE + ":0:d:3") == {"^GBP": "9007199254740991", "eGBP": "4", "#": "0 4"}
+    assert fields(f.redis.execute_command("HGETALL", BASE + ":0:d:3")) == {"^GBP": "9007199254740991", "eGBP": "4", "#": "0 4"}
     with pytest.raises(redis.exceptions.ResponseError, match="ARGUMENT delta"):
         f.raw_flush(4, 5, "", FOLD, "", "", "", "", {"d:3": {"^GBP": -1}})
 
