@@ -46,6 +46,25 @@ static void test_wrong(void **state)
 		{ "/v1/products/top", "limit=", 400, "1 to 1000" },
 		{ "/v1/products/top", "limit=00000001", 400, "1 to 1000" },
 		{ "/metrics", "x=1", 400, "takes none" },
+		{ "/v1/late", "date=x", 400, "date: 'x'" },
+		{ "/v1/late", "from=2011-01-01", 400, "date, currency, view" },
+		{ "/v1/customers/c1", NULL, 404, "nothing" },
+		{ "/v1/customers/a/b/orders", NULL, 404, "nothing" },
+		{ "/v1/customers//orders", NULL, 400, "1 to 64 bytes" },
+		{ "/v1/customers/%ff/orders", NULL, 400, "UTF-8" },
+		{ "/v1/customers/%c0%80/orders", NULL, 400, "UTF-8" },
+		{ "/v1/customers/%ed%a0%80/orders", NULL, 400, "UTF-8" },
+		{ "/v1/customers/%00/orders", NULL, 400, "UTF-8" },
+		{ "/v1/customers/%4/orders", NULL, 400, "UTF-8" },
+		{ "/v1/customers/0123456789012345678901234567890123456789012345678901234567890123x/orders",
+			NULL, 400, "1 to 64 bytes" },
+		{ "/v1/customers/c/orders", "window=49h", 400, "1h to 48h" },
+		{ "/v1/customers/c/orders", "window=59min", 400, "60min to 2880min" },
+		{ "/v1/customers/c/orders", "window=24", 400, "window: '24'" },
+		{ "/v1/customers/c/orders", "window=h", 400, "window" },
+		{ "/v1/customers/c/orders", "window=-1h", 400, "window" },
+		{ "/v1/customers/c/orders", "window=99999h", 400, "window" },
+		{ "/v1/customers/c/orders", "date=2011-01-01", 400, "currency, view, window" },
 		{ "/livez", "currency=GBP", 400, "takes none" },
 	};
 
@@ -72,6 +91,32 @@ static struct question parse(const char *path, const char *query)
 		    unit_text(path), query ? unit_text(query) : (struct text){ 0 }, &question, &problem))
 		fail_msg("%s?%s gave '%s'", path, query ? query : "", problem.detail);
 	return question;
+}
+
+/* A customer's id may hold anything that UTF-8 can. */
+static void test_customer(void **state)
+{
+	static const struct {
+		const char *path, *query, *customer;
+		int minutes;
+	} cases[] = {
+		{ "/v1/customers/c1/orders", NULL, "c1", 1440 },
+		{ "/v1/customers/a%2Fb/orders", "window=1h", "a/b", 60 },
+		{ "/v1/customers/a+b%20c/orders", "window=48h", "a+b c", 2880 },
+		{ "/v1/customers/%E6%97%A5%F0%9F%98%80/orders", "window=61min",
+			"\xe6\x97\xa5\xf0\x9f\x98\x80", 61 },
+		{ "/v1/customers/orders/orders", NULL, "orders", 1440 },
+		{ "/v1/customers/..%2F..%2Fetc/orders", NULL, "../../etc", 1440 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct question q = parse(cases[i].path, cases[i].query);
+
+		assert_int_equal(q.route, QUESTION_CUSTOMER);
+		assert_string_equal(q.customer, cases[i].customer);
+		assert_int_equal(q.window_minutes, cases[i].minutes);
+	}
 }
 
 static void test_right(void **state)
@@ -106,6 +151,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wrong),
 		cmocka_unit_test(test_right),
+		cmocka_unit_test(test_customer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
