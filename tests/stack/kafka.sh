@@ -162,17 +162,9 @@ kafka_down()
 	kill -TERM "$1"
 }
 
-# A killed JVM has no command line any more while its sockets are still being closed.
 kafka_settle()
 {
-	local limit
-
-	[ -e "$DIR/kafka.pid" ] && [ -n "${STACK_KAFKA_PORT:-}" ] || return 0
-	limit=$(($(now_ms) + 5000))
-	while port_taken "$STACK_KAFKA_PORT" || port_taken "$STACK_KAFKA_CONTROLLER_PORT"; do
-		[ "$(now_ms)" -lt "$limit" ] || break
-		nap
-	done
+	:
 }
 
 # A topic has a directory for each partition; looking there saves the two seconds of a JVM.

@@ -152,6 +152,20 @@ server_wait_gone()
 	done
 }
 
+# A killed process has no command line any more while its sockets are still being closed. Whoever listens after that is
+# somebody else, which the next start will say.
+server_wait_ports()
+{
+	local ports="${1}_ports" variable limit
+
+	limit=$(($(now_ms) + 5000))
+	for variable in ${!ports}; do
+		while [ -n "${!variable:-}" ] && port_taken "${!variable}" && [ "$(now_ms)" -lt "$limit" ]; do
+			nap
+		done
+	done
+}
+
 # Asks the server to stop and returns at once; 'kill' as the second argument leaves it no choice.
 server_signal()
 {
@@ -179,6 +193,7 @@ server_reap()
 		fi
 	fi
 	"${name}_settle"
+	server_wait_ports "$name"
 	rm -f "$DIR/$name.pid"
 	if [ "$how" = kill ]; then
 		say "$name killed"
