@@ -454,6 +454,8 @@ def postgres_full(n):
                 n.happened("postgres full")
         finally:
             cursor.execute(f'ALTER DATABASE "{n.place.database}" RESET default_tablespace')
+            # the heal: there is room again, also for a recovery
+            subprocess.run(["mount", "-o", "remount,size=100m", directory], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
 # --- Kafka

@@ -39,14 +39,14 @@ def summary(results):
     return "\n".join(lines)
 
 
-def write(results, path, seed, args):
+def write(results, path):
     """Replaces the lower part of docs/faults.md."""
     with open(path, encoding="utf-8") as f:
         upper = f.read().split(MARK)[0]
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
     text = [upper + MARK, "", "## The last run", "",
             f"{time.strftime('%Y-%m-%d', time.gmtime(results.started))}, commit {commit}, {results.rounds} rounds, {results.seconds / 60:.0f} minutes: "
-            f"**{last_line(results)}**.", "", f"Again: `make faults SEED={seed} ROUNDS={args.rounds}`.", "",
+            f"**{last_line(results)}**. The seeds: {', '.join(map(str, results.seeds))}; each again by `make faults SEED=n`.", "",
             table(results), ""]
     if results.known:
         text += ["### What is not right yet", ""] + [f"- {name}: {what}." for name, what in sorted(results.known.items())] + [""]
