@@ -98,7 +98,7 @@ def recreate(n, name, more, running):
     begin = time.monotonic()
     if not running:
         speed = world.speed()
-    if not n.wait(lambda: not speed.running(), 60):
+    if not n.wait(lambda: not speed.running(), 30):
         answer = ask(lambda: world.answer(f"/v1/revenue/{day()}"))
         n.violation(f"speed goes on in a log that was created again ({name}): {speed.text()[-1500:]} {answer}")
     elif speed.wait(1) != 65:
