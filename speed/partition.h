@@ -35,6 +35,7 @@ struct partition {
 	int64_t arrived_ms; /* wall clock of the last arrival, or DATETIME_NONE */
 	int64_t end; /* of the log, as far as known */
 	bool at_end; /* the end-of-partition event came at `position` */
+	int64_t fetched_end; /* `end` as the last answer to a fetch told it, at the last tick */
 	int64_t held; /* offsets that an open transaction holds back behind `position`, as far as known */
 	int64_t held_at, held_ms; /* the log goes on behind this position, since (wall clock, or
 				     DATETIME_NONE) */

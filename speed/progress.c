@@ -9,6 +9,7 @@ enum {
 	PROGRESS_EVERY_MS = 10000,
 	PROGRESS_BEHIND_MS = 10000,
 	PROGRESS_COMMIT_MS = 5000,
+	PROGRESS_ASK_MS = 100, /* of each tick for asking where logs end */
 	PROGRESS_STALE_TICKS = PUBLISHED_FRESH_MS / SPEED_TICK_MS, /* by then the answer is a new one */
 };
 
@@ -53,6 +54,37 @@ static void progress_end(struct speed *speed, struct partition *p)
 		p->end = high;
 	if (p->end < p->position)
 		p->end = p->position;
+}
+
+/* With a backlog, Kafka's client has fetched all that it may hold and asks for no more for a while, so what
+ * it told of the log's end grows old, and the lag would look too small. */
+static void progress_ask_end(struct speed *speed, struct partition *p)
+{
+	struct err err = { 0 };
+	int64_t first, end, before = p->fetched_end, low, high;
+
+	if (rd_kafka_get_watermark_offsets(speed->rk, speed->config.topic, p->number, &low, &high))
+		return;
+	p->fetched_end = high;
+	if (high == before && !p->at_end &&
+		kafka_range(speed->letters.rk, speed->config.topic, p->number, PROGRESS_ASK_MS, &first, &end,
+			&err) == 0 &&
+		end > p->end)
+		p->end = end;
+}
+
+static void progress_ends(struct speed *speed)
+{
+	int64_t until_ms = clock_ms() + PROGRESS_ASK_MS;
+
+	for (int i = 0; i < speed->n_partitions; i++)
+		if (progress_is_ours(speed->partitions[i]))
+			progress_end(speed, speed->partitions[i]);
+	for (int i = 0; i < speed->n_partitions && clock_ms() < until_ms; i++) {
+		speed->asked_end = (speed->asked_end + 1) % speed->n_partitions;
+		if (progress_is_ours(speed->partitions[speed->asked_end]))
+			progress_ask_end(speed, speed->partitions[speed->asked_end]);
+	}
 }
 
 static void progress_beat(struct speed *speed, struct partition *p)
@@ -107,9 +139,7 @@ void progress_tick(struct speed *speed)
 		log_info("postgres answers");
 	if (published && recovery_check_published(speed, published, "", &speed->fatal))
 		return; /* its cuts are not of this log */
-	for (int i = 0; i < speed->n_partitions; i++)
-		if (progress_is_ours(speed->partitions[i]))
-			progress_end(speed, speed->partitions[i]);
+	progress_ends(speed);
 	if (clock_ms() - speed->commit_ms >= PROGRESS_COMMIT_MS) {
 		speed->commit_ms = clock_ms();
 		consumer_commit(speed);

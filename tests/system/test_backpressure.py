@@ -1,0 +1,132 @@
+"""A producer that is faster than speed: the backlog stays in Kafka, speed's memory under its bound, the answers tell the lag, and a
+second process takes its share."""
+import contextlib
+import os
+import sys
+import threading
+import time
+
+import pytest
+from harness import ROOT, free_port, wait_until
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "faults"))
+import proxy as proxies  # noqa: E402
+
+DAY = "/v1/revenue/today"
+MIB = 1 << 20
+PARTITIONS = 4
+HORIZON, PENDING, FETCHED_KIB, FETCH_BYTES, FETCHED = 20000, 2000, 8192, 262144, 10000
+SETTINGS = ("--horizon-records", str(HORIZON), "--pending-max", str(PENDING), "-X", f"queued.max.messages.kbytes={FETCHED_KIB}",
+            "-X", f"queued.min.messages={FETCHED}", "-X", f"fetch.message.max.bytes={FETCH_BYTES}")
+
+
+def places(records):
+    """The horizon's places: a power of two."""
+    return 1 << (records + 48000 - 1).bit_length()
+
+
+def bound():
+    """docs/speed.md, Memory. None of it depends on how much waits."""
+    return (40 * MIB + PARTITIONS * (8 * MIB + 64 * places(HORIZON)) + 2 * (FETCHED_KIB * 1024 + PARTITIONS * FETCH_BYTES)
+            + 1024 * (FETCHED + PENDING))
+
+
+def resident(process):
+    with open(f"/proc/{process.popen.pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS:"))
+
+
+class Sampler(threading.Thread):
+    """The greatest resident size of some processes, and lag over time."""
+
+    def __init__(self, world, *speeds):
+        super().__init__(daemon=True)
+        self.world, self.speeds, self.greatest, self.lags, self.going = world, list(speeds), 0, [], True
+
+    def run(self):
+        while self.going:
+            for speed in self.speeds:
+                with contextlib.suppress(StopIteration, FileNotFoundError):
+                    self.greatest = max(self.greatest, resident(speed))
+            self.lags.append((time.monotonic(), self.world.answer(DAY)["speed"]["lag_events"]))
+            time.sleep(0.2)
+
+    def finish(self):
+        self.going = False
+        self.join()
+
+
+def owners(world):
+    """Whose heartbeat each partition has."""
+    redis = world.stack.redis()
+    return [redis.hget(f"{world.name}:{{{world.topic}/{p}}}:beat", "worker") for p in range(PARTITIONS)]
+
+
+@pytest.fixture
+def slow(world):
+    """Redis as speed sees it: each piece of data takes 300 ms."""
+    through = proxies.Proxies()
+    port = free_port()
+    redis = through.add(port, int(world.stack.env["LAMBDA_REDIS"].rsplit(":", 1)[1].split("/")[0]))
+    direct = world.env["LAMBDA_REDIS"]
+    world.serving()
+    world.env["LAMBDA_REDIS"] = direct.replace(f":{redis.target}", f":{port}")
+    redis.set(delay_s=0.3)
+    yield redis
+    redis.set(proxies.CUT)
+    through.close()
+
+
+def test_the_backlog_stays_in_kafka(world, slow):
+    first = world.speed(*SETTINGS)
+    wait_until(lambda: all(owners(world)), 30, "speed has the partitions")
+    sampler = Sampler(world, first)
+    sampler.start()
+    begin = time.monotonic()
+    live = world.start("orders", "generate", "--rate", "15000", "--count", "480000")
+    assert live.wait(120) == 0
+    assert time.monotonic() - begin > 30
+    answer = world.answer(DAY)
+    backlog = answer["speed"]["lag_events"]
+    assert backlog > 200000, answer
+    assert answer["speed"]["lag_seconds"] > 5 and "the speed layer is" in answer["caveat"] and f"{backlog} orders wait" in answer["caveat"]
+    assert sampler.greatest < bound(), f"{sampler.greatest / MIB:.1f} MiB, bound {bound() / MIB:.1f}"
+
+    def rate(seconds):
+        """Events per second that the lag falls."""
+        before, since = world.answer(DAY)["speed"]["lag_events"], time.monotonic()
+        wait_until(lambda: time.monotonic() - since > seconds, seconds + 1, "time passes")
+        after = world.answer(DAY)["speed"]["lag_events"]
+        return (before - after) / (time.monotonic() - since)
+    alone = rate(6)
+    second = world.speed(*SETTINGS)
+    sampler.speeds.append(second)
+    joined = time.monotonic()
+    wait_until(lambda: sorted(map(owners(world).count, set(owners(world)))) == [2, 2], 20, lambda: owners(world))
+    print(f"two workers share the partitions after {time.monotonic() - joined:.1f} s")
+    wait_until(lambda: world.answer(DAY)["speed"]["lag_events"] is not None, 20, "the lag is known")
+    together = rate(6)
+    assert together > alone > 0
+    slow.set(delay_s=0)
+    world.wait_caught_up(60)
+    sampler.finish()
+    print(f"greatest {sampler.greatest / MIB:.1f} MiB, bound {bound() / MIB:.1f}; backlog {backlog}; alone {alone:.0f}/s, "
+          f"together {together:.0f}/s")
+    assert sampler.greatest < bound(), f"{sampler.greatest / MIB:.1f} MiB, bound {bound() / MIB:.1f}"
+    world.assert_exact(60)
+
+
+def test_redis_hangs_while_orders_come(world, slow):
+    """Speed takes what it may have pending, and no more: then it waits."""
+    speed = world.speed(*SETTINGS)
+    slow.set(delay_s=0)
+    world.orders("generate", "--seed", "1", "--count", "1000")
+    world.wait_caught_up()
+    before = resident(speed)
+    slow.set(proxies.HANG)
+    world.orders("generate", "--seed", "2", "--count", "300000")
+    wait_until(lambda: "redis does not answer" in speed.text(), 30, speed.text)
+    assert before <= resident(speed) < bound()
+    slow.set()
+    world.assert_exact(60)
+    assert resident(speed) < bound()
