@@ -174,6 +174,10 @@ up: deps-build-stack-test ## starts the local stack: an empty topic, a migrated 
 down: ## stops everything that 'make demo' and 'make up' started, and only that
 	$(Q)tests/demo/stop
 
+story: deps-build-stack-test ## shows one of the five streaming gotchas, live (STORY=order|customers|once|backpressure|late)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tests/demo/story.py $(STORY)
+
 faults: deps-build-stack-test ## injects faults by seed and checks every answer (SEED=n ROUNDS=n FAULTS='-n 12 ...')
 	$(Q)$(MAKE) --no-print-directory MODE=fault all wrong-clock
 	$(Q)$(PYTHON) tests/faults/nemesis.py --programs build/fault/bin $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(FAULTS)
@@ -207,4 +211,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@printf '\n'; sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
-.PHONY: all clean demo check unit unit-programs fuzz fuzzers valgrind up down faults faults-check bench lint fmt install wrong-clock print-cppflags help FORCE
+.PHONY: all clean demo story check unit unit-programs fuzz fuzzers valgrind up down faults faults-check bench lint fmt install wrong-clock print-cppflags help FORCE
