@@ -9,7 +9,7 @@ enum {
 	PROGRESS_EVERY_MS = 10000,
 	PROGRESS_BEHIND_MS = 10000,
 	PROGRESS_COMMIT_MS = 5000,
-	PROGRESS_ASK_MS = 100, /* of each tick for asking where logs end */
+	PROGRESS_ASK_MS = 200, /* of each tick for asking where logs end */
 	PROGRESS_STALE_TICKS = PUBLISHED_FRESH_MS / SPEED_TICK_MS, /* by then the answer is a new one */
 };
 

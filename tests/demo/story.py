@@ -206,17 +206,17 @@ def story_backpressure(s):
             print("  " + next(line.rstrip() for line in status if line.startswith("VmRSS")))
     try:
         s.serving()
-        say("Redis is slow: each word to it or from it takes 300 ms. And 15,000 orders per second come in")
+        say("Redis is slow: each word to it or from it takes 300 ms. And 12,000 orders per second come in")
         s.world.env["LAMBDA_REDIS"] = direct.replace(f":{target}", f":{port}")
         speed = s.speed(*settings)
         path = "/v1/revenue/today"
         s.get(path, lag, lambda a: a["speed"] and a["speed"]["lag_events"] is not None)
-        command("orders generate --rate 15000 --count 180000 &")
-        live = s.world.start("orders", "generate", "--rate", "15000", "--count", "180000")
-        s.get(path, lag, lambda a: (a["speed"]["lag_events"] or 0) > 30000 and a["speed"]["lag_seconds"] > 5)
+        command("orders generate --rate 12000 --count 140000 &")
+        live = s.world.start("orders", "generate", "--rate", "12000", "--count", "140000")
+        s.get(path, lag, lambda a: (a["speed"]["lag_events"] or 0) > 20000 and a["speed"]["lag_seconds"] > 5)
         memory(speed)
         live.wait(60)
-        s.get(path, lag, lambda a: (a["speed"]["lag_events"] or 0) > 60000)
+        s.get(path, lag, lambda a: (a["speed"]["lag_events"] or 0) > 40000)
         memory(speed)
         seen("the lag grows, the memory does not: what waits, waits in Kafka")
         say("A second process")
@@ -234,8 +234,8 @@ def story_backpressure(s):
         s.get(path, lag, lambda a: a["speed"]["lag_events"] == 0)
         today = datetime.datetime.now(datetime.timezone.utc).date()
         s.get(f"/v1/revenue?from={today - datetime.timedelta(1)}&to={today + datetime.timedelta(1)}&step=day",
-              lambda a: {"orders": orders(a)}, lambda a: orders(a) == 180000)
-        seen("every one of the 180,000 orders is counted, once")
+              lambda a: {"orders": orders(a)}, lambda a: orders(a) == 140000)
+        seen("every one of the 140,000 orders is counted, once")
     finally:
         for process in s.world.processes:
             if process.running():

@@ -48,6 +48,7 @@ compile_with()
 
 check "format (clang-format)" clang-format --dry-run -Werror "${ch_files[@]}"
 check "include layering" /usr/bin/python3 tests/lint/layers.py
+check "tests named in docs" /usr/bin/python3 tests/lint/named_tests.py
 check "shellcheck" shellcheck -x -P SCRIPTDIR "${sh_files[@]}"
 check "compose.yaml" docker-compose -f compose.yaml config -q
 check "gcc -Werror" compile_with gcc
