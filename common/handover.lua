@@ -411,15 +411,22 @@ local function drop_old_customers(base, g)
 	end
 end
 
--- Notes since when a generation is covered by the published run; removes those covered for keep_ms.
+-- Notes since when a generation is covered by the published run; removes those covered for keep_ms, and those up to a
+-- damaged one: nobody could read the partition while it is there, and it is not needed any more.
 local function expire(base, state, run, keep_ms)
 	local now, since, kept, covered = now_ms(), {}, {}, {}
 	for id, ms in (state.covered or ''):gmatch('(%d+):(%d+)') do
 		since[number(id)] = number(ms)
 	end
-	for _, g in ipairs(state.generations) do
+	local damaged = 0
+	for i, g in ipairs(state.generations) do
+		if g.run < run and not is_whole(base, g) then
+			damaged = i
+		end
+	end
+	for i, g in ipairs(state.generations) do
 		local first = g.run < run and (since[g.run] or now)
-		if first and #kept == 0 and now - first >= keep_ms then
+		if first and (i <= damaged or #kept == 0 and now - first >= keep_ms) then
 			remove_generation(base, g.id)
 		else
 			kept[#kept + 1] = g

@@ -157,6 +157,17 @@ static rd_kafka_headers_t *letters_headers(
 	return headers;
 }
 
+/* The topic has been extended, maybe by another worker, and this handle would not find out for minutes. To
+ * ask is to learn. */
+static void letters_look(struct letters *letters, const char *name)
+{
+	struct kafka_log there = { 0 };
+	struct err ignored;
+
+	if (kafka_describe(letters->rk, name, LETTERS_DESCRIBE_MS, &there, &ignored))
+		log_debug("%s", ignored.msg);
+}
+
 int letters_send(struct letters *letters, struct partition *partition, const rd_kafka_message_t *message,
 	enum letters_kind kind, const char *why, struct err *err)
 {
@@ -179,6 +190,8 @@ int letters_send(struct letters *letters, struct partition *partition, const rd_
 	if (code) {
 		rd_kafka_headers_destroy(headers); /* a letter that was taken has them now */
 		partition->letters_failed = true;
+		if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+			letters_look(letters, letters->topics[kind]);
 		return err_set(err, ERR_KAFKA, "cannot put a record on topic '%s': '%s'",
 			letters->topics[kind], rd_kafka_err2str(code));
 	}

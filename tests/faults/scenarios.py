@@ -137,9 +137,7 @@ def recreated_longer_running(n):
     return recreate(n, "again-longer-work", True, True)
 
 
-@scenario("redis: keys of a covered generation deleted",
-          known="a chunk of a generation that a run has covered, deleted by hand, keeps a lambda-serving that starts from reading the speed view until "
-                "the generation expires (--rollback-keep)")
+@scenario("redis: keys of a covered generation deleted")
 def covered_keys(n):
     world = n.bare_world("covered", partitions=2)
     world.produce(orders("a", 50), partition=0)

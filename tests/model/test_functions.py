@@ -575,3 +575,19 @@ def test_refunds_alone_can_be_found_in_their_minute(f):
     now = int(f.redis.time()[0]) // 3600
     assert f.raw_flush(0, 1, "", FOLD, "", "", "", "", {f"o:{now}": {"c00JPYa": 1, "r00JPYa": 4}}) == ["ok"]
     assert customer(f, "a", now, now) == {(0, now): {"00JPYc": "1", "00JPYr": "4"}}
+
+
+def test_a_damaged_covered_generation_goes(f):
+    """Nobody could read the partition while it is there; the next adopt removes it, and those before it."""
+    f.adopt(0, 0, 0)
+    f.flush(0, 2)
+    f.seal(1)
+    f.flush(2, 4)
+    f.seal(2)
+    f.flush(4, 6)
+    f.adopt(2, 2, 4)
+    assert f.redis.delete(f"{BASE}:1:r:1") == 1
+    with pytest.raises(redis.exceptions.ResponseError, match="^DAMAGED"):
+        f.read("r", 100, 0, 0)
+    assert f.adopt(2, 2, 4)[1] == "same"
+    assert f.seen() == (((2, 4, 6, (4, 5)),), 2) and f.state()["covered"] == ""
