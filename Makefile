@@ -26,7 +26,13 @@ WARN += -Wvla
 WARN += -Wconversion -Wno-sign-conversion
 WARN += $(if $(WERROR),-Werror)
 
-HARDEN    := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+# flags that this compiler takes, for this processor, without a warning
+takes = $(if $(shell printf '\043include <stdio.h>\n' | $(CC) -O2 -Werror $(1) -x c -c - -o /dev/null 2>/dev/null && echo yes),$(1))
+# an error in memory ends the program, and is hard to make more of; tests/lint/hardening.sh looks whether it is in the programs
+ifeq ($(MODE),release)
+HARDEN := -fstack-protector-strong -fPIE $(call takes,-fstack-clash-protection) $(call takes,-fcf-protection=full)
+HARDEN += $(or $(call takes,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3),-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif
 F_release := -O2 -g $(HARDEN)
 F_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 F_tsan    := -O1 -g -fsanitize=thread
@@ -35,7 +41,7 @@ F_cover   := -O0 -g --coverage
 F_fuzz    := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 # what 'make faults' uses
 F_fault   := -O1 -g -DFAILPOINTS $(if $(PLANT),-DPLANT=PLANT_$(PLANT))
-L_release := -pie -Wl,-z,relro,-z,now
+L_release := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 L_asan    := -fsanitize=address,undefined
 L_tsan    := -fsanitize=thread
 L_cover   := --coverage
@@ -77,7 +83,13 @@ $(B)/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STD) $(WARN) $(CPPF) $(F_$(MODE)) $(CFLAGS) -MMD -MP -c $< -o $@
 
-$(ALL_OBJ): $(B)/gen/embedded.h
+$(ALL_OBJ): $(B)/gen/embedded.h $(B)/gen/flags
+
+# other flags: all is compiled again
+$(B)/gen/flags: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)printf '%s\n' '$(CC) $(STD) $(CPPF) $(F_$(MODE)) $(CFLAGS)' >$@.new
+	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # SQL statements and the Redis functions are files that their own tools can run; the programs carry them inside.
 $(B)/gen/embedded.h $(B)/gen/embedded.c &: common/embed.sh $(SQL) common/handover.lua Makefile
@@ -85,14 +97,14 @@ $(B)/gen/embedded.h $(B)/gen/embedded.c &: common/embed.sh $(SQL) common/handove
 	$(Q)mkdir -p $(@D)
 	$(Q)sh common/embed.sh $(B)/gen common/handover.lua $(SQL)
 
-$(B)/gen/embedded.o: $(B)/gen/embedded.c
+$(B)/gen/embedded.o: $(B)/gen/embedded.c $(B)/gen/flags
 	$(Q)$(CC) $(STD) $(CPPF) $(F_$(MODE)) $(CFLAGS) -c $< -o $@
 
 # the commit that a program was built from; its own file, so that a commit recompiles nothing else
-$(B)/gen/build_id.o: FORCE
+$(B)/gen/build_id.o: FORCE $(B)/gen/flags
 	$(Q)mkdir -p $(@D)
 	$(Q)printf 'extern const char build_id[];\nconst char build_id[] = "%s";\n' '$(BUILD_ID)' >$(B)/gen/build_id.new
-	$(Q)if cmp -s $(B)/gen/build_id.new $(B)/gen/build_id.c && [ -e $@ ]; then rm $(B)/gen/build_id.new; \
+	$(Q)if cmp -s $(B)/gen/build_id.new $(B)/gen/build_id.c && [ $@ -nt $(B)/gen/flags ]; then rm $(B)/gen/build_id.new; \
 	    else mv $(B)/gen/build_id.new $(B)/gen/build_id.c && $(CC) $(STD) $(F_$(MODE)) -c $(B)/gen/build_id.c -o $@; fi
 FORCE:
 

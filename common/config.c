@@ -12,6 +12,7 @@
 #include "common/mem.h"
 #include "common/pg.h"
 #include "common/redis.h"
+#include "common/secret.h"
 #include "common/zone.h"
 
 enum setting_kind {
@@ -39,6 +40,8 @@ struct setting {
 #define AT(member) offsetof(struct config, member)
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 
+enum { CONFIG_KAFKA_FILE_MAX = 1 << 16 };
+
 static const struct setting settings[] = {
 	{ "brokers", "HOST:PORT,..", SETTING_TEXT, CONFIG_BATCH | CONFIG_SPEED, AT(brokers), 1, 4096,
 		"127.0.0.1:9092", "Kafka's bootstrap servers", NULL },
@@ -50,6 +53,10 @@ static const struct setting settings[] = {
 		"postgresql://127.0.0.1/lambda", "the batch view's database (libpq URI)", NULL },
 	{ "redis", "URI", SETTING_SECRET, CONFIG_ALL, AT(redis), 1, 4096, "redis://127.0.0.1:6379/0",
 		"the speed view's Redis: redis://[[user]:password@]host[:port][/db]", NULL },
+	{ "redis-password-file", "FILE", SETTING_TEXT, CONFIG_ALL, AT(redis_password_file), 0, 4096, "",
+		"the password of Redis, instead of one in its URI", NULL },
+	{ "kafka-config", "FILE", SETTING_TEXT, CONFIG_BATCH | CONFIG_SPEED, AT(kafka_config), 0, 4096, "",
+		"properties for librdkafka, NAME=VALUE per line; -X wins over them", NULL },
 	{ "time-zone", "ZONE", SETTING_TEXT, CONFIG_ALL, AT(time_zone), 1, 63, "Europe/London",
 		"IANA time zone of the business day", NULL },
 	{ "log-level", "LEVEL", SETTING_WORD, CONFIG_ALL, AT(log_level), 0, 0, "info", "how much is logged",
@@ -86,6 +93,8 @@ static const struct setting settings[] = {
 		"records held between two flushes; then reading waits", NULL },
 	{ "listen", "HOST:PORT", SETTING_TEXT, CONFIG_SERVING, AT(listen), 1, 255, "127.0.0.1:8080",
 		"where to answer", NULL },
+	{ "auth-token-file", "FILE", SETTING_TEXT, CONFIG_SERVING, AT(auth_token_file), 0, 4096, "",
+		"who asks must show one of these tokens, one per line; read again on SIGHUP", NULL },
 	{ "cors-origins", "ORIGIN,..", SETTING_TEXT, CONFIG_SERVING, AT(cors_origins), 0, 4096, "",
 		"pages from these origins may read the answers; '*' for all", NULL },
 	{ "max-speed-age", "TIME", SETTING_DURATION, CONFIG_SERVING, AT(max_speed_age_ms), 0, DAY_MS, "5min",
@@ -261,14 +270,74 @@ static int config_defaults(struct config *config, struct err *err)
 	return 0;
 }
 
-static int config_property(struct config *config, const char *value, struct err *err)
+static bool config_is_property(const char *text)
 {
-	if (!strchr(value, '=') || *value == '=')
-		return err_set(err, ERR_USAGE,
-			"-X: '%s' is not allowed, hint: NAME=VALUE of a librdkafka property", value);
+	return strchr(text, '=') && *text != '=';
+}
+
+static void config_add_property(struct config *config, const char *value)
+{
 	config->kafka_properties = xreallocarray(
 		config->kafka_properties, config->n_kafka_properties + 1, sizeof(*config->kafka_properties));
 	config->kafka_properties[config->n_kafka_properties++] = value;
+}
+
+static int config_property(struct config *config, const char *value, struct err *err)
+{
+	if (!config_is_property(value))
+		return err_set(err, ERR_USAGE,
+			"-X: '%s' is not allowed, hint: NAME=VALUE of a librdkafka property", value);
+	config_add_property(config, value);
+	return 0;
+}
+
+/* The file's properties, and behind them those of -X, which therefore win. */
+static int config_kafka_file(struct config *config, struct err *err)
+{
+	static const char what[] = "--kafka-config";
+	const char **given = config->kafka_properties;
+	size_t n_given = config->n_kafka_properties;
+	char *at, *line;
+	int status = 0;
+
+	if (!*config->kafka_config)
+		return 0;
+	at = config->kafka_text = xcalloc(1, CONFIG_KAFKA_FILE_MAX);
+	if (secret_read(what, config->kafka_config, config->kafka_text, CONFIG_KAFKA_FILE_MAX, err))
+		return -1;
+	config->kafka_properties = NULL;
+	config->n_kafka_properties = 0;
+	for (unsigned i = 1; !status && (line = secret_line(&at)); i++) {
+		if (*line == '#')
+			continue;
+		if (config_is_property(line))
+			config_add_property(config, line);
+		else
+			status = err_set(err, ERR_USAGE, "%s: entry %u of '%s' is not NAME=VALUE", what, i,
+				config->kafka_config);
+	}
+	for (size_t i = 0; i < n_given; i++)
+		config_add_property(config, given[i]);
+	free(given);
+	return status;
+}
+
+static int config_redis_password(struct config *config, struct err *err)
+{
+	static const char what[] = "--redis-password-file";
+	char *password = NULL;
+
+	if (!*config->redis_password_file)
+		return 0;
+	if (secret_read_one(what, config->redis_password_file, &password, err))
+		return -1;
+	config->redis_whole = redis_uri_with_password(config->redis, password);
+	secret_free(password);
+	if (!config->redis_whole)
+		return err_set(err, ERR_USAGE,
+			"%s: the address of redis has a password already, hint: redis://[USER@]HOST:PORT",
+			what);
+	config->redis = config->redis_whole;
 	return 0;
 }
 
@@ -367,11 +436,13 @@ static int config_check_name(const char *what, const char *value, struct err *er
 	return 0;
 }
 
-/* Addresses that no waiting would mend. */
-static int config_check_addresses(const struct config *config, struct err *err)
+/* Addresses and files that no waiting would mend. */
+static int config_check_addresses(struct config *config, struct err *err)
 {
 	struct redis_uri uri;
 
+	if (config_redis_password(config, err) || config_kafka_file(config, err))
+		return -1;
 	if (redis_uri_parse(config->redis, &uri, err))
 		return err_wrap(err, "--redis");
 	redis_uri_release(&uri);
@@ -418,6 +489,8 @@ void config_release(struct config *config)
 	calendar_release(&config->calendar);
 	free(config->kafka_properties);
 	free(config->args);
+	secret_free(config->redis_whole);
+	free(config->kafka_text);
 	memset(config, 0, sizeof(*config));
 }
 

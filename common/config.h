@@ -16,10 +16,16 @@ struct config {
 	const char *topic;
 	const char *name; /* prefixes Redis keys, consumer group and side topics */
 	const char *postgres; /* libpq URI; may hold a password: log config_redacted() of it, never this */
-	const char *redis; /* redis://[[user]:password@]host:port[/db] */
+	const char *redis; /* redis://[[user]:password@]host:port[/db], with the password of
+			      redis_password_file */
+	const char *redis_password_file; /* or "" */
+	char *redis_whole; /* owned; what redis points to when the password is of a file; else NULL */
 	const char *time_zone; /* IANA name, of the business day */
 	const char *log_level;
-	const char **kafka_properties; /* NAME=VALUE, from -X; n of them */
+	const char *kafka_config; /* file of librdkafka properties, or "" */
+	char *kafka_text; /* owned; that file's content, or NULL */
+	const char *
+		*kafka_properties; /* NAME=VALUE, of that file and from -X, which come behind; n of them */
 	size_t n_kafka_properties;
 
 	/* rules: what can change a number (struct fold_rules) */
@@ -41,6 +47,7 @@ struct config {
 	int64_t pending_max; /* records held between two flushes, all partitions together */
 	/* serving */
 	const char *listen; /* host:port */
+	const char *auth_token_file; /* or "": no token is needed */
 	const char *cors_origins; /* comma separated allow-list, or "*" */
 	int64_t max_speed_age_ms; /* how long the last speed view is shown while speed cannot be asked */
 	int64_t idle_ms; /* a partition without a record for this long does not hold the watermark back */
@@ -53,11 +60,10 @@ struct config {
 	struct fold_rules rules; /* made of the above */
 };
 
-/* Reads flags and environment, checks every value, loads the time zone, starts the log (log_init()).
- *   program_name  "lambda-batch"
- *   usage         what stands behind "usage: NAME ", and the commands if there are any, for --help
- *   returns       0; 1 when --help or --version was asked and printed: the caller ends with status 0; -1 with
- * ERR_USAGE that names the setting, the value and what is allowed */
+/* Reads flags, environment and the files with secrets, checks every value, loads the time zone, starts the
+ * log (log_init()). program_name  "lambda-batch" usage         what stands behind "usage: NAME ", and the
+ * commands if there are any, for --help returns       0; 1 when --help or --version was asked and printed:
+ * the caller ends with status 0; -1 with ERR_USAGE that names the setting, the value and what is allowed */
 int config_load(struct config *config, enum config_program program, const char *program_name,
 	const char *usage, int argc, char **argv, struct err *err);
 void config_release(struct config *config);

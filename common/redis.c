@@ -126,6 +126,29 @@ wrong:
 		"address of redis is not of the form redis://[[user]:password@]host[:port][/db]");
 }
 
+char *redis_uri_with_password(const char *uri, const char *password)
+{
+	static const char scheme[] = "redis://";
+	const char *address = uri + sizeof(scheme) - 1, *at;
+	size_t user_len, n = 0;
+	char *escaped, *whole;
+
+	if (strncmp(uri, scheme, sizeof(scheme) - 1) != 0)
+		return NULL;
+	at = strrchr(address, '@');
+	user_len = at ? (size_t)(at - address) : 0;
+	if (memchr(address, ':', user_len))
+		return NULL;
+	escaped = xmalloc(3 * strlen(password) + 1);
+	for (const char *c = password; *c; c++)
+		n += (size_t)snprintf(escaped + n, 4, "%%%02X", (unsigned)(unsigned char)*c);
+	whole = xasprintf(
+		"%s%.*s:%.*s@%s", scheme, (int)user_len, address, (int)n, escaped, at ? at + 1 : address);
+	explicit_bzero(escaped, n);
+	free(escaped);
+	return whole;
+}
+
 void redis_uri_release(struct redis_uri *uri)
 {
 	free(uri->host);

@@ -23,6 +23,9 @@ struct redis_uri {
 
 MUST_USE int redis_uri_parse(
 	const char *uri, struct redis_uri *ret_uri, struct err *err); /* ERR_USAGE; names no secret */
+/* The URI with the password put in, percent-encoded: of redis://[user@]host... The caller's, and a secret;
+ * NULL when it has a password already, or is no such URI. */
+char *redis_uri_with_password(const char *uri, const char *password);
 void redis_uri_release(struct redis_uri *uri);
 
 /* One command in Redis' protocol, built argument by argument: redis_command_start(), redis_command_text()

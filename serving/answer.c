@@ -87,11 +87,14 @@ static void answer_ready(struct answer *answer, const struct server *server)
 
 	if (server->live->snapshot && !server->draining) {
 		answer_text(answer, 200, json_type,
-			status_body("ready", batchview_trouble(&server->live->batchview)));
+			status_body("ready",
+				answer->trusted ? batchview_trouble(&server->live->batchview) : NULL));
 		return;
 	}
 	if (server->draining)
 		problem_set(&problem, 503, "stopping");
+	else if (!answer->trusted) /* the reason may name our servers */
+		problem_set(&problem, 503, "not ready; ask with a token for the reason");
 	else
 		live_explain(server->live, &problem);
 	answer_problem(answer, &problem);
@@ -154,6 +157,29 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 	return true;
 }
 
+static bool path_is(struct text path, const char *name)
+{
+	return path.len == strlen(name) && !memcmp(path.at, name, path.len);
+}
+
+/* False: a token is needed, and *answer says so. Probes have none, and a browser shows none in a preflight.
+ */
+static bool answer_is_allowed(
+	struct answer *answer, const struct server *server, const struct http_request *request)
+{
+	enum auth_result result = auth_check(&server->auth, request->authorization);
+
+	answer->trusted = result == AUTH_GRANTED;
+	answer->wrong_token = result == AUTH_WRONG;
+	if (answer->trusted || request->method == HTTP_OPTIONS || path_is(request->path, "/livez") ||
+		path_is(request->path, "/readyz"))
+		return true;
+	answer_refuse(answer, 401,
+		answer->wrong_token ? "this token is not known here"
+				    : "a token is needed: Authorization: Bearer TOKEN");
+	return false;
+}
+
 bool answer_make(struct answer *answer, struct server *server, const struct http_request *request,
 	struct waiter *waiter)
 {
@@ -163,6 +189,8 @@ bool answer_make(struct answer *answer, struct server *server, const struct http
 	memset(answer, 0, sizeof(*answer));
 	answer->route = QUESTION_NONE;
 	answer->head_only = request->method == HTTP_HEAD;
+	if (!answer_is_allowed(answer, server, request))
+		return true;
 	if (request->method == HTTP_GET || request->method == HTTP_HEAD)
 		return answer_get(answer, server, request, waiter);
 	if (!request->asterisk && question_parse(request->path, (struct text){ 0 }, &question, &problem) &&
@@ -239,9 +267,9 @@ static void head_add_cors(
 		head_add(head, "Access-Control-Allow-Origin: %.*s\r\n", (int)request->origin.len,
 			request->origin.at);
 	if (answer->preflight)
-		head_add(head,
-			"Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"
-			"Access-Control-Allow-Headers: If-None-Match\r\nAccess-Control-Max-Age: 600\r\n");
+		head_add(head, "Access-Control-Allow-Methods: GET, HEAD, OPTIONS\r\n"
+			       "Access-Control-Allow-Headers: Authorization, "
+			       "If-None-Match\r\nAccess-Control-Max-Age: 600\r\n");
 	else
 		head_add(head, "Access-Control-Expose-Headers: ETag\r\n");
 }
@@ -263,6 +291,9 @@ size_t answer_head(const struct answer *answer, struct server *server, const str
 		answer->tagged || answer->status == 204 ? "no-cache" : "no-store");
 	if (answer->allow)
 		head_add(&head, "Allow: GET, HEAD, OPTIONS\r\n");
+	if (answer->status == 401)
+		head_add(&head, "WWW-Authenticate: Bearer realm=\"lambda\"%s\r\n",
+			answer->wrong_token ? ", error=\"invalid_token\"" : "");
 	if (answer->status == 503)
 		head_add(&head, "Retry-After: 1\r\n");
 	head_add_cors(&head, answer, server->config->cors_origins, request);

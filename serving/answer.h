@@ -12,6 +12,8 @@ struct answer {
 	bool tagged; /* with ETag and Cache-Control */
 	bool allow, preflight; /* with Allow; with the fields that a CORS preflight asks for */
 	bool head_only;
+	bool trusted; /* the client showed a token, or none is needed */
+	bool wrong_token; /* of a 401: there was one */
 };
 
 /* True: *answer is set. False: waiter->done will be called, then answer_take(). */

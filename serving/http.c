@@ -229,6 +229,10 @@ static enum http_result take_field(struct text name, struct text value, struct h
 		}
 	} else if (text_is(name, "origin")) {
 		request->origin = value;
+	} else if (text_is(name, "authorization")) {
+		if (request->authorization.at)
+			return refuse(refusal, 400, "Authorization is given twice");
+		request->authorization = value;
 	} else if (text_is(name, "access-control-request-method")) {
 		request->request_method = value;
 	} else if (text_is(name, "if-none-match")) {
@@ -399,6 +403,8 @@ const char *http_reason(int status)
 		return "Not Modified";
 	case 400:
 		return "Bad Request";
+	case 401:
+		return "Unauthorized";
 	case 404:
 		return "Not Found";
 	case 405:

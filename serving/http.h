@@ -23,6 +23,7 @@ struct http_request {
 	struct text path; /* begins with '/'; percent escapes are well-formed and still there */
 	struct text query; /* behind the '?'; at == NULL: there is none */
 	struct text origin; /* at == NULL: not given; so with the next ones */
+	struct text authorization;
 	struct text request_method; /* Access-Control-Request-Method */
 	struct text if_none_match[4];
 	unsigned n_if_none_match; /* fields beyond the fourth are ignored */

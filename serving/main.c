@@ -11,7 +11,8 @@
 struct app {
 	struct config config;
 	uv_loop_t loop;
-	uv_signal_t signals[2];
+	uv_signal_t signals[3];
+	size_t n_signals; /* of them in use */
 	uv_timer_t draining; /* looks whether the last request has been answered */
 	struct live live;
 	struct products products;
@@ -22,17 +23,31 @@ struct app {
 
 static void app_stop(struct app *app);
 
+static void app_reload(struct app *app)
+{
+	struct err err = { 0 };
+
+	if (auth_reload(&app->server.auth, &err))
+		log_error("going on with the tokens that were read before: %s", err.msg);
+	else
+		log_info("read %u tokens again", app->server.auth.n_tokens);
+}
+
 static void app_on_signal(uv_signal_t *handle, int number)
 {
 	struct app *app = handle->data;
 
+	if (number == SIGHUP) {
+		app_reload(app);
+		return;
+	}
 	log_info("stopping on signal %d", number);
 	app_stop(app);
 }
 
 static int app_open(struct app *app, struct err *err)
 {
-	static const int numbers[] = { SIGTERM, SIGINT };
+	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP }; /* SIGHUP: the tokens have changed */
 	int status = uv_loop_init(&app->loop);
 
 	if (status)
@@ -40,9 +55,12 @@ static int app_open(struct app *app, struct err *err)
 	app->has_loop = true;
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		if (numbers[i] == SIGHUP && !*app->config.auth_token_file)
+			continue;
 		uv_signal_init(&app->loop, &app->signals[i]);
 		app->signals[i].data = app;
 		uv_signal_start(&app->signals[i], app_on_signal, numbers[i]);
+		app->n_signals++;
 	}
 	uv_timer_init(&app->loop, &app->draining);
 	app->draining.data = app;
@@ -77,7 +95,7 @@ static void app_stop(struct app *app)
 		return;
 	app->stopping = true;
 	server_stop(&app->server);
-	for (size_t i = 0; i < ARRAY_SIZE(app->signals); i++)
+	for (size_t i = 0; i < app->n_signals; i++)
 		uv_close((uv_handle_t *)&app->signals[i], NULL);
 	uv_timer_start(&app->draining, app_on_draining, 0, 20);
 }
@@ -103,6 +121,8 @@ int main(int argc, char **argv)
 	int asked =
 		config_load(&app.config, CONFIG_SERVING, "lambda-serving", "[SETTING]...", argc, argv, &err);
 
+	if (!asked && app.config.n_args)
+		asked = err_set(&err, ERR_USAGE, "unexpected argument '%s'", app.config.args[0]);
 	if (!asked) {
 		config_log(&app.config);
 		if (!app_open(&app, &err))

@@ -6,7 +6,8 @@
 #include "serving/question.h"
 
 #define METRICS_STATUSES(X) \
-	X(200) X(204) X(304) X(400) X(404) X(405) X(408) X(413) X(414) X(431) X(500) X(501) X(503) X(505)
+	X(200) \
+	X(204) X(304) X(400) X(401) X(404) X(405) X(408) X(413) X(414) X(431) X(500) X(501) X(503) X(505)
 
 enum { METRICS_BUCKETS = 10, METRICS_STATUSES_MAX = 16 };
 

@@ -2,6 +2,7 @@
 #include "serving/server.h"
 
 #include <netdb.h>
+#include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -86,10 +87,21 @@ static int server_listen(struct server *server, const struct addrinfo *address)
 		      : uv_listen((uv_stream_t *)&server->listener, SERVER_BACKLOG, server_on_connection);
 }
 
+static bool server_is_loopback(const struct sockaddr *address)
+{
+	const struct in6_addr *ip6 = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+
+	if (address->sa_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)(const void *)address)->sin_addr.s_addr) >> 24 ==
+		       127;
+	return IN6_IS_ADDR_LOOPBACK(ip6) || (IN6_IS_ADDR_V4MAPPED(ip6) && ip6->s6_addr[12] == 127);
+}
+
 int server_open(struct server *server, uv_loop_t *loop, const struct config *config, struct live *live,
 	struct products *products, struct customers *customers, struct err *err)
 {
 	struct addrinfo *addresses = NULL;
+	bool exposed;
 	int status;
 
 	TAILQ_INIT(&server->idle);
@@ -101,16 +113,22 @@ int server_open(struct server *server, uv_loop_t *loop, const struct config *con
 	server->metrics.started_ms = clock_wall_ms();
 	server->complained_ms = INT64_MIN / 2;
 	server_set_limit(server);
+	if (auth_open(&server->auth, config->auth_token_file, err))
+		return -1;
 	if (server_resolve(config->listen, &addresses, err))
 		return -1;
 	assert(addresses);
 	status = server_listen(server, addresses);
+	exposed = !server_is_loopback(addresses->ai_addr);
 	freeaddrinfo(addresses);
 	if (status)
 		return err_set(err, ERR_OS, "cannot listen on %s: %s%s", config->listen, uv_strerror(status),
 			status == UV_EADDRINUSE ? "; hint: another program uses this port, see --listen"
 						: "");
 	log_info("listening on http://%s", config->listen);
+	if (exposed && !server->auth.path)
+		log_warn("other machines may reach this port, and no token is asked for: whoever can connect "
+			 "reads everything; hint: --auth-token-file, or listen on 127.0.0.1");
 	return 0;
 }
 
@@ -151,6 +169,7 @@ bool server_is_drained(const struct server *server)
 void server_close(struct server *server)
 {
 	costly_close(&server->costly);
+	auth_close(&server->auth);
 	if (server->draining)
 		uv_close((uv_handle_t *)&server->drain, NULL);
 }

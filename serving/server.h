@@ -9,6 +9,7 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "serving/auth.h"
 #include "serving/costly.h"
 #include "serving/metrics.h"
 
@@ -22,6 +23,7 @@ struct server {
 	const struct config *config; /* borrowed */
 	struct live *live; /* borrowed */
 	struct costly costly;
+	struct auth auth;
 	struct metrics metrics;
 	size_t connections_max; /* as set, or as many as the system lets us open */
 	uv_tcp_t listener;
@@ -34,7 +36,8 @@ struct server {
 	int64_t date_s;
 };
 
-/* ERR_USAGE when the address is none, ERR_OS when it cannot be listened on. */
+/* ERR_USAGE when the address is none, or the file of tokens is not as it should be; ERR_OS when it cannot be
+ * listened on. */
 MUST_USE int server_open(struct server *server, uv_loop_t *loop, const struct config *config,
 	struct live *live, struct products *products, struct customers *customers, struct err *err);
 /* Begins to drain; half-open is fine. */

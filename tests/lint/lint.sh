@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All static checks: format, warnings as errors with gcc and clang, clang-tidy, cppcheck, include layering, shellcheck, compose.yaml.
+# All static checks: format, warnings as errors with gcc and clang, hardening of what they make, clang-tidy, cppcheck, include layering, shellcheck, compose.yaml.
 # Prints one line per check; exit 1 if any found something.
 # shellcheck disable=SC2317 # the functions are called through check()
 set -euo pipefail
@@ -53,6 +53,8 @@ check "shellcheck" shellcheck -x -P SCRIPTDIR "${sh_files[@]}"
 check "compose.yaml" docker-compose -f compose.yaml config -q
 check "gcc -Werror" compile_with gcc
 check "clang -Werror" compile_with clang
+check "hardening (gcc)" tests/lint/hardening.sh build/lint-gcc/bin
+check "hardening (clang)" tests/lint/hardening.sh build/lint-clang/bin
 check "cppcheck" cpp_check
 check "clang-tidy" tidy
 exit "$status"

@@ -52,6 +52,8 @@ static const struct {
 	{ "GET / HTTP/1.1\r\n: a\r\n" HOST "\r\n", 400 },
 	{ "GET / HTTP/1.1\r\n" HOST "X: a\x01\r\n\r\n", 400 },
 	{ "GET / HTTP/1.1\r\n" HOST "X: a\tb \xe4\r\n\r\n", 0 },
+	{ "GET / HTTP/1.1\r\n" HOST "Authorization: Bearer a\r\n\r\n", 0 },
+	{ "GET / HTTP/1.1\r\n" HOST "Authorization: Bearer a\r\nAuthorization: Bearer a\r\n\r\n", 400 },
 	{ "GET /%41 HTTP/1.1\r\n" HOST "\r\n", 0 },
 	{ "GET /%4 HTTP/1.1\r\n" HOST "\r\n", 400 },
 	{ "GET /%zz HTTP/1.1\r\n" HOST "\r\n", 400 },
