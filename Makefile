@@ -198,6 +198,11 @@ faults-check: deps-build-stack-test ## sees to it that 'make faults' finds mista
 	$(Q)for plant in '' DOUBLE LOSS CORRECTION; do $(MAKE) --no-print-directory MODE=fault PLANT=$$plant all wrong-clock || exit; done
 	$(Q)$(PYTHON) tests/faults/check_plants.py
 
+soak: deps-build-stack-test ## looks whether anything grows: a thousand runs and flushes, LeakSanitizer for batch (CYCLES=n; 10 minutes and more)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory MODE=asan build/asan/bin/lambda-batch
+	$(Q)$(PYTHON) tests/soak/soak.py --batch build/asan/bin --cycles $(or $(CYCLES),1000)
+
 bench: deps-build-stack-test ## measures: events per second, latency (minutes)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tests/bench/bench.py --programs $(BIN)
@@ -223,4 +228,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@printf '\n'; sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
-.PHONY: all clean demo story check unit unit-programs fuzz fuzzers valgrind up down faults faults-check bench lint fmt install wrong-clock print-cppflags help FORCE
+.PHONY: all clean demo story check unit unit-programs fuzz fuzzers valgrind up down faults faults-check soak bench lint fmt install wrong-clock print-cppflags help FORCE

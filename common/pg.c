@@ -14,7 +14,8 @@ static const struct {
 	{ "3F000", "the database has no lambda schema, or an older one; run 'lambda-batch migrate'" },
 	{ "42P01", "the database has no lambda schema, or an older one; run 'lambda-batch migrate'" },
 	{ "42703", "the database has an older lambda schema; run 'lambda-batch migrate'" },
-	{ "42501", "this database user may not do that; see the owner of the schema lambda" },
+	{ "42501", "this database user may not do that; make it a member of the role of the program, or use "
+		   "the schema's owner" },
 	{ "53100", "the database server's disk is full" },
 	{ "53300", "the database server has no connection left" },
 	{ "55P03", "another session holds the lock; see pg_locks" },
