@@ -218,7 +218,7 @@ def story_backpressure(s):
         live.wait(60)
         s.get(path, lag, lambda a: (a["speed"]["lag_events"] or 0) > 40000)
         memory(speed)
-        seen("the lag grows, the memory does not: what waits, waits in Kafka")
+        seen("orders wait for longer and longer, the memory stays: what waits, waits in Kafka")
         say("A second process")
         s.speed(*settings)
 
