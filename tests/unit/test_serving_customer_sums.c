@@ -55,17 +55,19 @@ static void test_overflow(void **state)
 
 static int add(const char *field, const char *value, char kind, int64_t hour, struct customer_sums *sums)
 {
-	redisReply texts[2] = {
-		{ .type = REDIS_REPLY_STRING, .str = (char *)(uintptr_t)field, .len = strlen(field) },
-		{ .type = REDIS_REPLY_STRING, .str = (char *)(uintptr_t)value, .len = strlen(value) }
-	};
+	char *copies[2] = { strdup(field), strdup(value) };
+	redisReply texts[2] = { { .type = REDIS_REPLY_STRING, .str = copies[0], .len = strlen(field) },
+		{ .type = REDIS_REPLY_STRING, .str = copies[1], .len = strlen(value) } };
 	redisReply *fields[2] = { &texts[0], &texts[1] };
 	struct redis_chunk chunk = { .kind = kind, .number = hour, .n_fields = 1, .fields = fields };
 	struct redis_generation_view generation = { .chunks = &chunk, .n_chunks = 1 };
 	struct redis_view view = { .generations = &generation, .n_generations = 1 };
 	struct err err;
+	int result = customer_sums_add_view(sums, &view, &err);
 
-	return customer_sums_add_view(sums, &view, &err);
+	free(copies[0]);
+	free(copies[1]);
+	return result;
 }
 
 static void test_chunks(void **state)
