@@ -48,12 +48,14 @@ static const char *write_question(const struct question *q, char *query, size_t 
 		[QUESTION_DAY] = "/v1/revenue/today",
 		[QUESTION_RANGE] = "/v1/revenue",
 		[QUESTION_PRODUCTS] = "/v1/products/top",
+		[QUESTION_LATE] = "/v1/late",
 		[QUESTION_LIVEZ] = "/livez",
 		[QUESTION_READYZ] = "/readyz",
 		[QUESTION_METRICS] = "/metrics",
 	};
 	static const char *const views[] = { "merged", "batch", "speed" };
-	static char day_path[64];
+	static char written[32 + 3 * EVENT_ID_MAX_BYTES];
+	size_t len;
 	char from[DATE_TEXT_MAX], to[DATE_TEXT_MAX], currency[16] = "";
 
 	*query = 0;
@@ -69,10 +71,22 @@ static const char *write_question(const struct question *q, char *query, size_t 
 		snprintf(query, size, "view=%s%s&by=%s&limit=%d%s%s", views[q->view], currency,
 			q->by_units ? "units" : "net", q->limit,
 			q->today ? "" : "&date=", q->today ? "" : from);
+	if (q->route == QUESTION_LATE)
+		snprintf(query, size, "view=%s%s%s%s", views[q->view], currency,
+			q->today ? "" : "&date=", q->today ? "" : from);
+	if (q->route == QUESTION_CUSTOMER) {
+		snprintf(query, size, "view=%s%s&window=%dmin", views[q->view], currency, q->window_minutes);
+		len = (size_t)snprintf(written, sizeof(written), "/v1/customers/");
+		for (const char *at = q->customer; *at; at++)
+			len += (size_t)snprintf(
+				written + len, sizeof(written) - len, "%%%02x", (unsigned char)*at);
+		snprintf(written + len, sizeof(written) - len, "/orders");
+		return written;
+	}
 	if (q->route != QUESTION_DAY || q->today)
 		return paths[q->route];
-	snprintf(day_path, sizeof(day_path), "/v1/revenue/%s", from);
-	return day_path;
+	snprintf(written, sizeof(written), "/v1/revenue/%s", from);
+	return written;
 }
 
 static void check_good(const struct question *question)
@@ -92,6 +106,8 @@ static void check_good(const struct question *question)
 	assert(again.from == question->from && again.to == question->to && again.view == question->view);
 	assert(again.currency == question->currency && again.limit == question->limit);
 	assert(again.by_units == question->by_units);
+	assert(again.window_minutes == question->window_minutes &&
+		!strcmp(again.customer, question->customer));
 }
 
 static void check_problem(const struct problem *problem)
