@@ -194,6 +194,9 @@ faults: deps-build-stack-test ## injects faults by seed and checks every answer 
 	$(Q)$(MAKE) --no-print-directory MODE=fault all wrong-clock
 	$(Q)$(PYTHON) tests/faults/nemesis.py --programs build/fault/bin $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(FAULTS)
 
+faults-report: ## writes the figures in docs/faults.md of what 'make faults' left (RESULTS='build/faults/results-7.json ...')
+	$(Q)$(PYTHON) tests/faults/report.py $(or $(RESULTS),$(wildcard build/faults/results-*.json))
+
 faults-check: deps-build-stack-test ## sees to it that 'make faults' finds mistakes that are built in on purpose (minutes)
 	$(Q)for plant in '' DOUBLE LOSS CORRECTION; do $(MAKE) --no-print-directory MODE=fault PLANT=$$plant all wrong-clock || exit; done
 	$(Q)$(PYTHON) tests/faults/check_plants.py
@@ -228,4 +231,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@printf '\n'; sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
-.PHONY: all clean demo story check unit unit-programs fuzz fuzzers valgrind up down faults faults-check soak bench lint fmt install wrong-clock print-cppflags help FORCE
+.PHONY: all clean demo story check unit unit-programs fuzz fuzzers valgrind up down faults faults-report faults-check soak bench lint fmt install wrong-clock print-cppflags help FORCE

@@ -19,9 +19,10 @@ PLANTS = {
 def main():
     failed = 0
     for plant, must_say in PLANTS.items():
-        programs = os.path.join(ROOT, "build", "fault" + (f"-{plant}" if plant else ""), "bin")
-        done = subprocess.run([sys.executable, os.path.join(HERE, "nemesis.py"), "--programs", programs, "--seed", "3", "-n", "2",
-                               "--patience", "5", "--no-report", "--no-scenarios", "--only", "batch: kill -9 at any", "speed: kill -9 at any"],
+        built = os.path.join(ROOT, "build", "fault" + (f"-{plant}" if plant else ""))
+        done = subprocess.run([sys.executable, os.path.join(HERE, "nemesis.py"), "--programs", os.path.join(built, "bin"), "--seed", "3", "-n", "2",
+                               "--patience", "5", "--no-report", "--results", os.path.join(built, "results.json"), "--no-scenarios",
+                               "--only", "batch: kill -9 at any", "speed: kill -9 at any"],
                               cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
         if must_say is None:
             good = done.returncode == 0

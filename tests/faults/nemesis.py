@@ -7,7 +7,6 @@ them asks whether all answers are what the oracle says. See docs/faults.md.
   make faults FAULTS='--only redis'      only kinds whose names begin so; --list lists them
 """
 import argparse
-import collections
 import contextlib
 import json
 import os
@@ -299,50 +298,6 @@ class Nemesis:
                     self.results.sometimes[what] += len(re.findall(pattern, text, re.M))
 
 
-class Kind:
-    def __init__(self):
-        self.injected = self.violations = 0
-        self.within_s = kinds.RECOVERY_S
-        self.recovered = []
-
-
-class Results:
-    def __init__(self):
-        self.kinds = collections.defaultdict(Kind)
-        self.sometimes = collections.Counter({what: 0 for what in SOMETIMES})
-        self.looks = collections.Counter()
-        self.violations = []
-        self.known = {}
-        self.seeds = []
-        self.events = self.rounds = 0
-        self.seconds = 0.0
-        self.started = time.time()
-
-    def save(self, path):
-        kinds_now = {name: vars(kind) for name, kind in self.kinds.items()}
-        with open(path, "w", encoding="utf-8") as f:
-            json.dump(dict(vars(self), kinds=kinds_now), f, indent=1)
-
-    def add(self, path):
-        """What an earlier run has saved."""
-        with open(path, encoding="utf-8") as f:
-            other = json.load(f)
-        for name, kind in other["kinds"].items():
-            mine = self.kinds[name]
-            mine.injected += kind["injected"]
-            mine.violations += kind["violations"]
-            mine.recovered += kind["recovered"]
-            mine.within_s = kind["within_s"]
-        self.sometimes.update(other["sometimes"])
-        self.looks.update(other["looks"])
-        self.violations += other["violations"]
-        self.known.update(other["known"])
-        self.seeds = sorted(set(self.seeds + other["seeds"]))
-        self.events += other["events"]
-        self.rounds += other["rounds"]
-        self.seconds += other["seconds"]
-
-
 def choose(seed, n, only):
     """The faults of a round: consecutive seeds go round all kinds, so that none is left out for long."""
     names = sorted(name for name in kinds.KINDS if any(name.startswith(prefix) for prefix in only))
@@ -362,10 +317,8 @@ def arguments():
     parser.add_argument("--only", nargs="+", default=[""], metavar="PREFIX", help="only kinds whose names begin so")
     parser.add_argument("--patience", type=int, default=90, help="seconds after which what is not exact will never be")
     parser.add_argument("--no-scenarios", action="store_true", help="leave out those that end a world")
-    parser.add_argument("--only-add", action="store_true", help="make no fault, only the report of what --add names")
     parser.add_argument("--no-report", action="store_true", help="leave docs/faults.md as it is")
-    parser.add_argument("--save", metavar="FILE", help="keep the figures, for --add")
-    parser.add_argument("--add", nargs="+", default=[], metavar="FILE", help="add the figures of these to the report")
+    parser.add_argument("--results", metavar="FILE", help="where the figures go, for report.py; build/faults/results-SEED.json")
     parser.add_argument("--keep", action="store_true", help="keep the logs of good rounds too")
     parser.add_argument("--list", action="store_true")
     return parser.parse_args()
@@ -376,38 +329,27 @@ def main():
     if args.list:
         print("\n".join([*kinds.KINDS, *scenarios.SCENARIOS]))
         return 0
-    if args.only_add:
-        results = Results()
-        for path in args.add:
-            results.add(path)
-        report.write(results, os.path.join(ROOT, "docs", "faults.md"))
-        print(report.last_line(results))
-        return 0
     seed = args.seed if args.seed is not None else random.SystemRandom().randrange(1_000_000)
     print(f"seed {seed}, rounds {args.rounds}", flush=True)
-    results = Results()
+    path = args.results or os.path.join(ROOT, "build", "faults", f"results-{seed}.json")
+    results = report.Results(SOMETIMES)
     servers = places.Servers()
     try:
         nemesis = Nemesis(servers, results, args)
         for i in range(args.rounds):
             if args.n:
-                results.rounds += 1
                 results.seeds.append(seed + i)
                 nemesis.round(seed + i, [kinds.nothing] + choose(seed + i, args.n, args.only))
-            results.seconds = time.time() - results.started
+                results.save(path)
         for name, scenario in scenarios.SCENARIOS.items():
             if not args.no_scenarios and any(name.startswith(prefix) for prefix in args.only):
                 nemesis.scenario(seed, scenario)
-        results.seconds = time.time() - results.started
     finally:
         servers.down()
-        if args.save:
-            results.save(args.save)
-        for path in args.add:
-            results.add(path)
+        results.save(path)
         if not args.no_report:
-            report.write(results, os.path.join(ROOT, "docs", "faults.md"))
-    print(report.summary(results), flush=True)
+            report.write([path])
+    print(f"{report.summary([path])}\n{path}", flush=True)
     return 1 if results.violations else 0
 
 
