@@ -150,23 +150,39 @@ int kafka_describe(
 	return 0;
 }
 
+/* After a question that ended with code: 1 to ask again, 0 when the code is the answer. What the client knows
+ * of a topic may be older than a partition, or from a moment without leaders; librdkafka keeps it for
+ * minutes, unless it is told to ask anew. */
+static int kafka_renew(rd_kafka_t *rk, const char *topic, rd_kafka_resp_err_t code, int64_t deadline_ms,
+	int tries, struct err *err)
+{
+	struct kafka_log log;
+
+	if (code != RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION && code != RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE &&
+		code != RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION)
+		return 0;
+	if (tries > 1)
+		clock_sleep_ms(100);
+	if (clock_ms() >= deadline_ms)
+		return 0;
+	return kafka_describe(rk, topic, deadline_ms - clock_ms(), &log, err) ? -1 : 1;
+}
+
 int kafka_range(rd_kafka_t *rk, const char *topic, int partition, int64_t timeout_ms, int64_t *ret_first,
 	int64_t *ret_end, struct err *err)
 {
-	int64_t first, end;
-	/* with read_committed the question carries the isolation level: the answer is the last stable offset
-	 */
-	rd_kafka_resp_err_t code =
-		rd_kafka_query_watermark_offsets(rk, topic, partition, &first, &end, (int)timeout_ms);
+	int64_t deadline_ms = clock_ms() + timeout_ms, first, end;
+	rd_kafka_resp_err_t code;
+	int tries = 0, again;
 
-	if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) { /* it may be younger than what the client knows of
-							       the topic */
-		struct kafka_log log;
-
-		if (kafka_describe(rk, topic, timeout_ms, &log, err))
-			return -1;
-		code = rd_kafka_query_watermark_offsets(rk, topic, partition, &first, &end, (int)timeout_ms);
-	}
+	do { /* with read_committed the question carries the isolation level: the answer is the last stable
+		offset */
+		code = rd_kafka_query_watermark_offsets(
+			rk, topic, partition, &first, &end, kafka_bounded(deadline_ms - clock_ms()));
+		again = kafka_renew(rk, topic, code, deadline_ms, ++tries, err);
+	} while (again > 0);
+	if (again < 0)
+		return -1;
 	if (code)
 		return err_set(err, ERR_KAFKA, "cannot ask for the offsets of %s/%d: '%s'", topic, partition,
 			rd_kafka_err2str(code));
@@ -180,15 +196,21 @@ int kafka_offset_at(rd_kafka_t *rk, const char *topic, int partition, int64_t ti
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_t *asked = rd_kafka_topic_partition_list_add(list, topic, partition);
+	int64_t deadline_ms = clock_ms() + timeout_ms, first, offset;
 	rd_kafka_resp_err_t code;
-	int64_t first, offset;
+	int tries = 0, again;
 
-	asked->offset = time_ms;
-	code = rd_kafka_offsets_for_times(rk, list, (int)timeout_ms);
-	if (!code)
-		code = asked->err;
+	do {
+		asked->offset = time_ms;
+		code = rd_kafka_offsets_for_times(rk, list, kafka_bounded(deadline_ms - clock_ms()));
+		if (!code)
+			code = asked->err;
+		again = kafka_renew(rk, topic, code, deadline_ms, ++tries, err);
+	} while (again > 0);
 	offset = asked->offset;
 	rd_kafka_topic_partition_list_destroy(list);
+	if (again < 0)
+		return -1;
 	if (code)
 		return err_set(err, ERR_KAFKA, "cannot ask for the offset at a time of %s/%d: '%s'", topic,
 			partition, rd_kafka_err2str(code));

@@ -90,14 +90,14 @@ class View:
         return answers
 
     def wait_caught_up(self, seconds=60):
-        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.world.stack.env["LAMBDA_BROKERS"], "group.id": "system-tests-ends"})
-        topic, partitions = self.world.topic, range(self.world.partitions)
+        partitions = range(self.world.partitions)
 
         def log_ends():
-            with contextlib.suppress(confluent_kafka.KafkaException):  # a broker that was stopped needs a moment to lead again
-                return {p: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(topic, p), 10)[1] for p in partitions}
+            """By a client of its own: one that first asked in a moment without leaders keeps to that for minutes."""
+            consumer = confluent_kafka.Consumer({"bootstrap.servers": self.world.stack.env["LAMBDA_BROKERS"], "group.id": "system-tests-ends"})
+            with contextlib.closing(consumer), contextlib.suppress(confluent_kafka.KafkaException):
+                return {p: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(self.world.topic, p), 10)[1] for p in partitions}
         ends = wait_until(log_ends, 30, "kafka tells the log's end")
-        consumer.close()
 
         def state():
             with contextlib.suppress(redis.RedisError):
@@ -313,15 +313,7 @@ def test_the_topic_is_made_anew_under_a_running_worker(world, view):
     speed = world.speed()
     view.wait_caught_up()
     before = [view.next(p) for p in range(world.partitions)]
-    world.delete_topic()
-
-    def created():
-        try:
-            world.create_topic(world.partitions)
-            return True
-        except confluent_kafka.KafkaException:  # Kafka deletes in the background
-            return False
-    wait_until(created, 30, "the topic is made anew")
+    world.make_topic_anew()
     generate(world, 2000, seed=2)
     assert speed.wait(40) == 65
     assert "hint" in speed.text()
