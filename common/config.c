@@ -1,5 +1,5 @@
-/* The table of settings and what reads it. A value is text until it is checked against its row; nothing else
- * parses settings. */
+/* Reads settings. A value is text until it is checked against its row (settings.c); nothing else parses
+ * settings. */
 #include "common/base.h"
 #include "common/config.h"
 
@@ -13,99 +13,10 @@
 #include "common/pg.h"
 #include "common/redis.h"
 #include "common/secret.h"
+#include "common/settings.h"
 #include "common/zone.h"
 
-enum setting_kind {
-	SETTING_TEXT,
-	SETTING_SECRET,
-	SETTING_WORD,
-	SETTING_NUMBER,
-	SETTING_DURATION,
-	SETTING_SIZE,
-	SETTING_SWITCH
-};
-
-struct setting {
-	const char *flag; /* without the dashes; the variable is LAMBDA_ and the same in upper case */
-	const char *meta;
-	enum setting_kind kind;
-	unsigned programs;
-	size_t offset;
-	int64_t min, max;
-	const char *fallback;
-	const char *help;
-	const char *words; /* of SETTING_WORD: what is allowed, separated by blanks */
-};
-
-#define AT(member) offsetof(struct config, member)
-#define DAY_MS (INT64_C(24) * 3600 * 1000)
-
 enum { CONFIG_KAFKA_FILE_MAX = 1 << 16 };
-
-static const struct setting settings[] = {
-	{ "brokers", "HOST:PORT,..", SETTING_TEXT, CONFIG_BATCH | CONFIG_SPEED, AT(brokers), 1, 4096,
-		"127.0.0.1:9092", "Kafka's bootstrap servers", NULL },
-	{ "topic", "TOPIC", SETTING_TEXT, CONFIG_ALL, AT(topic), 1, 200, "orders",
-		"the topic that holds the events", NULL },
-	{ "name", "NAME", SETTING_TEXT, CONFIG_ALL, AT(name), 1, 64, "lambda",
-		"prefix of Redis keys, consumer group and side topics", NULL },
-	{ "postgres", "URI", SETTING_SECRET, CONFIG_ALL, AT(postgres), 1, 4096,
-		"postgresql://127.0.0.1/lambda", "the batch view's database (libpq URI)", NULL },
-	{ "redis", "URI", SETTING_SECRET, CONFIG_ALL, AT(redis), 1, 4096, "redis://127.0.0.1:6379/0",
-		"the speed view's Redis: redis://[[user]:password@]host[:port][/db]", NULL },
-	{ "redis-password-file", "FILE", SETTING_TEXT, CONFIG_ALL, AT(redis_password_file), 0, 4096, "",
-		"the password of Redis, instead of one in its URI", NULL },
-	{ "kafka-config", "FILE", SETTING_TEXT, CONFIG_BATCH | CONFIG_SPEED, AT(kafka_config), 0, 4096, "",
-		"properties for librdkafka, NAME=VALUE per line; -X wins over them", NULL },
-	{ "time-zone", "ZONE", SETTING_TEXT, CONFIG_ALL, AT(time_zone), 1, 63, "Europe/London",
-		"IANA time zone of the business day", NULL },
-	{ "log-level", "LEVEL", SETTING_WORD, CONFIG_ALL, AT(log_level), 0, 0, "info", "how much is logged",
-		"error warn info debug" },
-	{ "horizon-records", "N", SETTING_NUMBER, CONFIG_ALL, AT(horizon_records), 1, 100000000, "1000000",
-		"how many records back speed knows an event id, per partition", NULL },
-	{ "horizon", "TIME", SETTING_DURATION, CONFIG_ALL, AT(horizon_ms), 1, 30 * DAY_MS, "24h",
-		"how far back in record time speed knows an event id", NULL },
-	{ "grace", "TIME", SETTING_DURATION, CONFIG_ALL, AT(grace_ms), 0, 30 * DAY_MS, "30min",
-		"an event is late when event time has passed its minute by this much", NULL },
-	{ "max-skew", "TIME", SETTING_DURATION, CONFIG_ALL, AT(max_skew_ms), 0, 30 * DAY_MS, "10min",
-		"an event further ahead of its record's timestamp does not move event time", NULL },
-	{ "late", "WORD", SETTING_WORD, CONFIG_ALL, AT(late), 0, 0, "count",
-		"what speed does with a late event; batch counts them all", "count exclude" },
-	{ "customers", "WORD", SETTING_WORD, CONFIG_ALL, AT(customers), 0, 0, "yes",
-		"whether the orders of the last 48 h are also kept by customer", "yes no" },
-	{ "rollback-keep", "TIME", SETTING_DURATION, CONFIG_BATCH | CONFIG_SPEED, AT(rollback_keep_ms), 0,
-		30 * DAY_MS, "30min", "how long speed's state is kept after a run has covered it", NULL },
-	{ "memory", "SIZE", SETTING_SIZE, CONFIG_BATCH, AT(memory_bytes), 1 << 20, INT64_C(1) << 40, "256MiB",
-		"memory for finding duplicates; what does not fit goes to --spill-dir", NULL },
-	{ "spill-dir", "DIR", SETTING_TEXT, CONFIG_BATCH, AT(spill_dir), 1, 4096, "/var/tmp",
-		"where a run spills to", NULL },
-	{ "readers", "N", SETTING_NUMBER, CONFIG_BATCH, AT(readers), 0, 64, "0",
-		"threads that read Kafka; 0: one per core", NULL },
-	{ "seal-wait", "TIME", SETTING_DURATION, CONFIG_BATCH, AT(seal_wait_ms), 0, 3600 * 1000, "10s",
-		"how long a run waits for speed to reach the log's end", NULL },
-	{ "connect-wait", "TIME", SETTING_DURATION, CONFIG_BATCH, AT(connect_wait_ms), 0, DAY_MS, "30s",
-		"how long a server may be away before the run gives up", NULL },
-	{ "allow-truncated-history", NULL, SETTING_SWITCH, CONFIG_BATCH, AT(allow_truncated_history), 0, 0,
-		"no", "run even if the log does not begin at offset 0; every answer will say so", NULL },
-	{ "flush-every", "TIME", SETTING_DURATION, CONFIG_SPEED, AT(flush_every_ms), 0, 60000, "20ms",
-		"at least this long between two flushes", NULL },
-	{ "pending-max", "N", SETTING_NUMBER, CONFIG_SPEED, AT(pending_max), 1, 10000000, "50000",
-		"records held between two flushes; then reading waits", NULL },
-	{ "listen", "HOST:PORT", SETTING_TEXT, CONFIG_SERVING, AT(listen), 1, 255, "127.0.0.1:8080",
-		"where to answer", NULL },
-	{ "auth-token-file", "FILE", SETTING_TEXT, CONFIG_SERVING, AT(auth_token_file), 0, 4096, "",
-		"who asks must show one of these tokens, one per line; read again on SIGHUP", NULL },
-	{ "cors-origins", "ORIGIN,..", SETTING_TEXT, CONFIG_SERVING, AT(cors_origins), 0, 4096, "",
-		"pages from these origins may read the answers; '*' for all", NULL },
-	{ "max-speed-age", "TIME", SETTING_DURATION, CONFIG_SERVING, AT(max_speed_age_ms), 0, DAY_MS, "5min",
-		"how long the last speed view is shown while speed cannot be asked", NULL },
-	{ "idle", "TIME", SETTING_DURATION, CONFIG_SERVING, AT(idle_ms), 1, DAY_MS, "1min",
-		"a partition without a record for this long does not hold the watermark back", NULL },
-	{ "request-timeout", "TIME", SETTING_DURATION, CONFIG_SERVING, AT(request_ms), 1, 3600 * 1000, "5s",
-		"from a request's first byte to the last of its answer", NULL },
-	{ "connections-max", "N", SETTING_NUMBER, CONFIG_SERVING, AT(connections_max), 1, 1000000, "10000",
-		"connections at a time", NULL },
-};
 
 struct unit {
 	const char *name;
@@ -254,7 +165,7 @@ static int config_defaults(struct config *config, struct err *err)
 {
 	char variable[64];
 
-	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+	for (size_t i = 0; i < settings_n; i++) {
 		const struct setting *s = &settings[i];
 		const char *value;
 
@@ -354,7 +265,7 @@ static int config_flag(struct config *config, char **argv, int *at, struct err *
 
 		return config_property(config, value, err);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+	for (size_t i = 0; i < settings_n; i++) {
 		const struct setting *s = &settings[i];
 
 		if (!(s->programs & config->program) || len != strlen(s->flag) + 2 ||
@@ -378,7 +289,7 @@ static void config_help(const struct config *config, const char *program_name, c
 
 	printf("usage: %s %s\n\nSettings, as a flag or as the variable behind it; a flag wins.\n",
 		program_name, usage);
-	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+	for (size_t i = 0; i < settings_n; i++) {
 		const struct setting *s = &settings[i];
 
 		if (!(s->programs & config->program))
@@ -535,7 +446,7 @@ char *config_redacted(const char *uri)
 
 void config_log(const struct config *config)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+	for (size_t i = 0; i < settings_n; i++) {
 		const struct setting *s = &settings[i];
 		const void *member = (const char *)config + s->offset;
 		const struct unit *units;

@@ -1,6 +1,6 @@
-/* Settings: one table (config.c) feeds parsing, range checks, --help and the start-up dump. A flag wins over
- * its LAMBDA_* variable, which wins over the default. After config_load() it is a const struct config * for
- * everybody. */
+/* Settings: one table (settings.c) feeds parsing, range checks, --help and the start-up dump. A flag wins
+ * over its LAMBDA_* variable, which wins over the default. After config_load() it is a const struct config *
+ * for everybody. */
 #ifndef COMMON_CONFIG_H
 #define COMMON_CONFIG_H
 
