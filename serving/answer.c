@@ -118,23 +118,24 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 	switch (question->route) {
 	case QUESTION_DAY:
 	case QUESTION_LATE:
-	case QUESTION_RANGE:
-	case QUESTION_PRODUCTS:
-	case QUESTION_CUSTOMER:
-		if (question->route == QUESTION_CUSTOMER && !live->config->rules.customers) {
-			problem_set(&problem, 404, "orders are not kept by customer here: --customers=no");
-			answer_problem(answer, &problem);
-			return true;
-		}
-		if (live->snapshot && question->route != QUESTION_DAY && question->route != QUESTION_LATE) {
-			costly_ask(&server->costly, waiter);
-			return false;
-		}
 		if (live->snapshot)
 			body = snapshot_answer(live->snapshot, question, &problem);
 		else
 			live_explain(live, &problem);
 		answer_take(answer, request, body, &problem);
+		return true;
+	case QUESTION_CUSTOMER:
+	case QUESTION_RANGE:
+	case QUESTION_PRODUCTS:
+		if (question->route == QUESTION_CUSTOMER && !live->config->rules.customers) {
+			problem_set(&problem, 404, "orders are not kept by customer here: --customers=no");
+		} else if (live->snapshot) {
+			costly_ask(&server->costly, waiter);
+			return false;
+		} else {
+			live_explain(live, &problem);
+		}
+		answer_problem(answer, &problem);
 		return true;
 	case QUESTION_INDEX:
 		answer_take(answer, request, index_body(), &problem);

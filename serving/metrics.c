@@ -119,6 +119,19 @@ static void put_seconds(struct out *out, int64_t ms)
 	out_raw(out, " %" PRId64 ".%03d\n", ms / 1000, (int)(ms % 1000));
 }
 
+/* Latest event times less behind_ms; unknown ones are left out. */
+static void put_partition_times(
+	struct out *out, const struct picture *picture, const char *name, const char *help, int64_t behind_ms)
+{
+	put_head(out, name, "gauge", help);
+	for (int i = 0; i < picture->n_parts; i++) {
+		if (picture->parts[i].latest_event_ms == DATETIME_NONE)
+			continue;
+		out_raw(out, "%s{partition=\"%d\"}", name, i);
+		put_seconds(out, picture->parts[i].latest_event_ms - behind_ms);
+	}
+}
+
 /* Event time, by partition and of all. The watermark is the least of the partitions that are not idle. */
 static void put_event_time(struct out *out, const struct snapshot *snapshot)
 {
@@ -130,20 +143,11 @@ static void put_event_time(struct out *out, const struct snapshot *snapshot)
 		out_raw(out, "lambda_serving_watermark_seconds");
 		put_seconds(out, snapshot->watermark_ms);
 	}
-	put_head(out, "lambda_serving_partition_latest_event_seconds", "gauge",
-		"Latest event time of the partition, seconds since 1970.");
-	for (int i = 0; i < picture->n_parts; i++)
-		if (picture->parts[i].latest_event_ms != DATETIME_NONE) {
-			out_raw(out, "lambda_serving_partition_latest_event_seconds{partition=\"%d\"}", i);
-			put_seconds(out, picture->parts[i].latest_event_ms);
-		}
-	put_head(out, "lambda_serving_partition_final_seconds", "gauge",
-		"Minutes of the partition that end up to here are final: an event in them is late.");
-	for (int i = 0; i < picture->n_parts; i++)
-		if (picture->parts[i].latest_event_ms != DATETIME_NONE) {
-			out_raw(out, "lambda_serving_partition_final_seconds{partition=\"%d\"}", i);
-			put_seconds(out, picture->parts[i].latest_event_ms - snapshot->rules->grace_ms);
-		}
+	put_partition_times(out, picture, "lambda_serving_partition_latest_event_seconds",
+		"Latest event time of the partition, seconds since 1970.", 0);
+	put_partition_times(out, picture, "lambda_serving_partition_final_seconds",
+		"Minutes of the partition that end up to here are final: an event in them is late.",
+		snapshot->rules->grace_ms);
 	put_head(out, "lambda_serving_partition_idle", "gauge",
 		"1: nothing has come for a while, the watermark does not wait for it.");
 	for (int i = 0; i < picture->n_parts; i++)

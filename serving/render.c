@@ -2,7 +2,6 @@
 #include "serving/render.h"
 
 #include "common/kernel/currency.h"
-#include "common/kernel/money.h"
 #include "common/mem.h"
 #include "serving/caveat.h"
 
@@ -290,12 +289,8 @@ static int put_late_currency(
 
 	if (question->view != QUESTION_SPEED && batch)
 		sum = *batch;
-	if (question->view != QUESTION_BATCH && speed) {
-		sum.events += speed->events;
-		sum.worst_ms = speed->worst_ms > sum.worst_ms ? speed->worst_ms : sum.worst_ms;
-		if (money_add(sum.net_e4, speed->net_e4, &sum.net_e4))
-			return -1;
-	}
+	if (question->view != QUESTION_BATCH && speed && late_day_add(&sum, speed))
+		return -1;
 	if (!sum.events)
 		return 0;
 	out_open(out, NULL, '{');

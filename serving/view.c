@@ -1,7 +1,6 @@
 #include "common/base.h"
 #include "serving/view.h"
 
-#include "common/kernel/money.h"
 #include "common/mem.h"
 
 struct batch_view *batch_view_new(void)
@@ -43,12 +42,8 @@ int view_days_add(struct table *days, struct view_day_key key, const struct reve
 int view_late_add(struct table *late, const struct late_day *more)
 {
 	bool is_new;
-	struct late_day *sum = table_put(late, &more->key, &is_new);
 
-	sum->events += more->events;
-	if (more->worst_ms > sum->worst_ms)
-		sum->worst_ms = more->worst_ms;
-	return money_add(sum->net_e4, more->net_e4, &sum->net_e4);
+	return late_day_add(table_put(late, &more->key, &is_new), more);
 }
 
 void view_duplicates_add(struct table *duplicates, int32_t day, int64_t n)

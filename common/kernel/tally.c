@@ -18,6 +18,16 @@ int revenue_add(struct revenue *sum, const struct revenue *more)
 	return 0;
 }
 
+int late_day_add(struct late_day *sum, const struct late_day *more)
+{
+	if (money_add(sum->net_e4, more->net_e4, &sum->net_e4))
+		return -1;
+	sum->events += more->events;
+	if (more->worst_ms > sum->worst_ms)
+		sum->worst_ms = more->worst_ms;
+	return 0;
+}
+
 /* --- dictionary --------------------------------------------------------------------------------- */
 
 enum { DICTIONARY_CHUNK_BYTES = 64 << 10, DICTIONARY_INDEX_MIN = 256, DICTIONARY_KEEP_MAX = 1000000 };
@@ -286,15 +296,11 @@ int tally_add(
 int tally_add_late(struct tally *tally, const struct calendar *calendar, const struct event *event,
 	int64_t late_ms, struct err *err)
 {
-	struct late_key key = { calendar_day(calendar, event->time_ms), event->currency };
+	struct late_day one = { { calendar_day(calendar, event->time_ms), event->currency }, 1,
+		event->type == EVENT_PLACED ? event->total_e4 : -event->total_e4, late_ms };
 	bool new;
-	struct late_day *late = table_put(&tally->late, &key, &new);
-	int64_t net_e4 = event->type == EVENT_PLACED ? event->total_e4 : -event->total_e4;
 
-	late->events++;
-	if (late_ms > late->worst_ms)
-		late->worst_ms = late_ms;
-	return money_add(late->net_e4, net_e4, &late->net_e4) ? tally_overflow(event, err) : 0;
+	return late_day_add(table_put(&tally->late, &one.key, &new), &one) ? tally_overflow(event, err) : 0;
 }
 
 /* --- merging ------------------------------------------------------------------------------------ */
@@ -354,12 +360,8 @@ static int tally_merge_late(struct tally *sum, const struct tally *more)
 
 	for (size_t i = 0; i < more->late.n; i++) {
 		const struct late_day *from = table_at(&more->late, i);
-		struct late_day *to = table_put(&sum->late, &from->key, &new);
 
-		to->events += from->events;
-		if (from->worst_ms > to->worst_ms)
-			to->worst_ms = from->worst_ms;
-		if (money_add(to->net_e4, from->net_e4, &to->net_e4))
+		if (late_day_add(table_put(&sum->late, &from->key, &new), from))
 			return -1;
 	}
 	return 0;

@@ -67,6 +67,9 @@ struct late_day {
 	int64_t worst_ms; /* of struct fold's lateness, the greatest */
 };
 
+/* Adds all but the key. -1 when the amount overflows, *sum untouched then. */
+MUST_USE int late_day_add(struct late_day *sum, const struct late_day *more);
+
 /* Numbers for texts, in order of first appearance. */
 struct dictionary;
 struct dictionary *dictionary_new(void);

@@ -368,32 +368,29 @@ def postgres_crash(n):
     n.servers.stop("postgres")
 
 
-@kind("postgres: immediate shutdown during COPY", batch=True)
-def postgres_copy(n):
-    batch = n.place.start_batch(LAMBDA_STALLPOINT=f"{n.rng.choice(('copy.started', 'copy.sent'))}:{n.rng.randint(1, 4)}")
+def postgres_crash_beside(n, place, happened):
+    """Postgres crashes while a batch stands still at a place."""
+    batch = n.place.start_batch(LAMBDA_STALLPOINT=place)
     if batch.wait_stalled():
         postgres_crash(n)
         if n.rng.random() < 0.5:
             batch.go_on()
             n.pause(0, 2)
         n.servers.start("postgres")
-        n.happened("postgres crashed in COPY")
+        n.happened(happened)
         batch.go_on()
     batch.wait()
+
+
+@kind("postgres: immediate shutdown during COPY", batch=True)
+def postgres_copy(n):
+    place = f"{n.rng.choice(('copy.started', 'copy.sent'))}:{n.rng.randint(1, 4)}"
+    postgres_crash_beside(n, place, "postgres crashed in COPY")
 
 
 @kind("postgres: immediate shutdown before COMMIT", batch=True)
 def postgres_commit(n):
-    batch = n.place.start_batch(LAMBDA_STALLPOINT="publish.before_commit")
-    if batch.wait_stalled():
-        postgres_crash(n)
-        if n.rng.random() < 0.5:
-            batch.go_on()
-            n.pause(0, 2)
-        n.servers.start("postgres")
-        n.happened("postgres crashed before COMMIT")
-        batch.go_on()
-    batch.wait()
+    postgres_crash_beside(n, "publish.before_commit", "postgres crashed before COMMIT")
 
 
 @kind("postgres: the answer to COMMIT is lost", batch=True)

@@ -182,6 +182,17 @@ class World:
     def delete_topic(self):
         self.kafka_admin("delete_topics", [self.topic])
 
+    def make_topic_anew(self):
+        self.delete_topic()
+
+        def created():
+            try:
+                self.create_topic(self.partitions)
+                return True
+            except confluent_kafka.KafkaException:  # Kafka deletes in the background
+                return False
+        wait_until(created, 30, "the topic is made anew")
+
     def add_partitions(self, total):
         self.kafka_admin("create_partitions", [confluent_kafka.admin.NewPartitions(self.topic, total)])
         self.partitions = total

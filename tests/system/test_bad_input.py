@@ -131,15 +131,7 @@ def test_another_log_than_before_is_refused(world):
     world.run_batch()
     for process in world.processes:
         process.kill()
-    world.delete_topic()
-
-    def created():
-        try:
-            world.create_topic(4)
-            return True
-        except Exception:  # Kafka deletes in the background
-            return False
-    wait_until(created, 30, "the topic is made anew")
+    world.make_topic_anew()
     world.produce([order(f"b{i}") for i in range(40)])
     done = run(world, "lambda-batch", "run")
     assert done.returncode == 65 and "another log" in done.stderr, done.stderr

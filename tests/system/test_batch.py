@@ -330,15 +330,7 @@ def test_state_of_a_topic_that_was_made_anew_before_the_first_run(world):
     world.assert_exact()
     for process in world.processes:
         process.kill()
-    world.delete_topic()
-
-    def created():
-        try:
-            world.create_topic(4)
-            return True
-        except Exception:  # Kafka deletes in the background
-            return False
-    wait_until(created, 30, "the topic is made anew")
+    world.make_topic_anew()
     world.produce([order(f"b{i}") for i in range(5)], partition=0)
     done = world.run_batch("--connect-wait", "5s")
     assert "another log" in done.stdout, done.stdout
