@@ -8,10 +8,12 @@
 -- - amounts are texts: HSET writes them into a new chunk, only HINCRBY changes them, for Lua's numbers are
 --   doubles; offsets, runs and times are below 2^53, where doubles are exact;
 -- - a field that begins with ^ is a greatest value: a flush does not add to it, it raises it;
+-- - chunks of customers (o:HOUR) hold texts, see merge();
 -- - every flush touches the chunk `c`, so the highest version in a generation's index is its next offset.
 
 local MAX = 9007199254740992 -- 2^53
 local SLICE = 500            -- arguments of one command: unpack() fails at some thousand
+local LONG_DIGITS = ('%d'):rep(20)
 local CUSTOMER_HOURS = 50    -- chunks of customers whose hour is longer ago are dropped: no window reaches there
 
 -- A number from 0 to 2^53 - 1 in its one decimal form, or nil.
@@ -48,12 +50,24 @@ local function is_chunk(name)
 	return name == 'c' or number((name or ''):match('^[rpdo]:(.+)$')) ~= nil
 end
 
--- In a chunk of customers: what, minute, currency, customer. Elsewhere anything but the header's name.
+-- What a customer did in some minutes of an hour: ;MMCURorders,gross_e4,refund_count,refunds_e4 of each
+local function is_entries(text)
+	return text ~= '' and text:gsub(';%d%d%u%u%u%d+,%d+,%d+,%d+', '') == '' and not text:find(LONG_DIGITS)
+end
+
+-- In a chunk of customers @CUSTOMER. Elsewhere anything but the header's name.
 local function is_field(chunk, field)
-	if chunk:sub(1, 1) == 'o' then
-		return field:find('^[ogcr]%d%d%u%u%u.') ~= nil
+	if chunk:byte() == 111 then -- o
+		return field:byte() == 64 and #field > 1
 	end
 	return field ~= '' and field ~= '#'
+end
+
+local function is_value(chunk, field, value)
+	if chunk:byte() == 111 then -- o
+		return is_entries(value or '')
+	end
+	return is_delta(value) and (field:byte() ~= 94 or number(value) ~= nil) -- ^
 end
 
 local function is_fold(text)
@@ -168,7 +182,7 @@ local function flush_chunks(args, n)
 			if not is_field(name, args[i]) then
 				return nil, 'field'
 			end
-			if not is_delta(args[i + 1]) or args[i]:byte() == 94 and not number(args[i + 1]) then
+			if not is_value(name, args[i], args[i + 1]) then
 				return nil, 'delta'
 			end
 		end
@@ -237,17 +251,34 @@ local function add(key, args, first, last)
 	end
 end
 
--- Values of a chunk of customers. The field @CUSTOMER lists the minutes and currencies that he has fields of,
--- so that they can be found; each is appended when its first order, or refund, comes.
-local function add_customers(key, args, first, last)
-	local call = redis.call
-	for i = first, last, 2 do
-		local field, value = args[i], args[i + 1]
-		local sum, what = call('HINCRBY', key, field, value), field:byte()
-		if (what == 111 or what == 99) and sum == tonumber(value) then -- o, c
-			local list = '@' .. field:sub(7)
-			call('HSET', key, list, (call('HGET', key, list) or '') .. field:sub(2, 6))
+-- The entries of a customer, and more of them. Those of one minute and currency become one, so that the text is bounded;
+-- only beyond 10^15, where Lua's numbers come to their end, they stand beside each other, and who reads adds them.
+local function merge(entries, more)
+	for bucket, o, g, c, r in more:gmatch(';(.....)(%d+),(%d+),(%d+),(%d+)') do
+		local at = entries:find(';' .. bucket, 1, true)
+		local o1, g1, c1, r1, behind = entries:match('^;.....(%d+),(%d+),(%d+),(%d+)()', at)
+		if at and o1 and math.max(#o, #g, #c, #r, #o1, #g1, #c1, #r1) <= 15 then
+			entries = entries:sub(1, at) .. bucket .. string.format('%.0f,%.0f,%.0f,%.0f', o + o1, g + g1,
+				c + c1, r + r1) .. entries:sub(behind)
+		else
+			entries = entries .. ';' .. bucket .. o .. ',' .. g .. ',' .. c .. ',' .. r
 		end
+	end
+	return entries
+end
+
+-- Values of a chunk of customers that is there: nearly always a customer's first ones in this hour.
+local function merge_customers(key, args, first, last)
+	for from = first, last, SLICE do
+		local to, fields, values = math.min(from + SLICE - 1, last), {}, {}
+		for i = from, to, 2 do
+			fields[#fields + 1] = args[i]
+		end
+		for i, entries in ipairs(redis.call('HMGET', key, unpack(fields))) do
+			local more = args[from + 2 * i - 1]
+			values[2 * i - 1], values[2 * i] = fields[i], entries and merge(entries, more) or more
+		end
+		redis.call('HSET', key, unpack(values))
 	end
 end
 
@@ -255,13 +286,10 @@ local function flush_write(base, g, args, chunks, nxt)
 	local index, header, call = index_key(base, g.id), g.id .. ' ' .. nxt, redis.call
 	for _, chunk in ipairs(chunks) do
 		local key = chunk.key
-		if chunk.name:byte() == 111 then -- o
-			if chunk.new then
-				call('UNLINK', key)
-			end
-			add_customers(key, args, chunk.first, chunk.last)
-		elseif chunk.new then
+		if chunk.new then
 			write_new(key, args, chunk.first, chunk.last)
+		elseif chunk.name:byte() == 111 then -- o
+			merge_customers(key, args, chunk.first, chunk.last)
 		else
 			add(key, args, chunk.first, chunk.last)
 		end
@@ -643,23 +671,16 @@ local function customer_check(keys, args)
 	end
 end
 
--- The fields of one customer in a chunk, in the form of r:HOUR: minute, currency, what
+-- The fields of one customer in a chunk, in the form of r:HOUR: minute, currency, what. nil when they are damaged.
 local function customer_fields(key, customer)
-	local names, seen, out = {}, {}, {}
-	for bucket in (redis.call('HGET', key, '@' .. customer) or ''):gmatch('.....') do
-		if not seen[bucket] then -- it stands twice where he placed and refunded
-			seen[bucket] = true
-			for _, what in ipairs({ 'o', 'g', 'c', 'r' }) do
-				names[#names + 1] = what .. bucket .. customer
-			end
-		end
+	local entries, out = redis.call('HGET', key, '@' .. customer), {}
+	if entries and not is_entries(entries) then
+		return nil
 	end
-	for first = 1, #names, SLICE do
-		local last = math.min(first + SLICE - 1, #names)
-		for i, value in ipairs(redis.call('HMGET', key, unpack(names, first, last))) do
-			if value then
-				local name = names[first + i - 1]
-				out[#out + 1] = name:sub(2, 6) .. name:sub(1, 1)
+	for bucket, o, g, c, r in (entries or ''):gmatch(';(.....)(%d+),(%d+),(%d+),(%d+)') do
+		for what, value in pairs({ o = o, g = g, c = c, r = r }) do
+			if value ~= '0' then
+				out[#out + 1] = bucket .. what
 				out[#out + 1] = value
 			end
 		end
@@ -688,10 +709,11 @@ local function customer(keys, args)
 				local key = chunk_key(base, g.id, name)
 				local version = redis.call('ZSCORE', index_key(base, g.id), name)
 				if version then
-					if redis.call('HGET', key, '#') ~= g.id .. ' ' .. version then
+					local fields = customer_fields(key, args[1])
+					if not fields or redis.call('HGET', key, '#') ~= g.id .. ' ' .. version then
 						return redis.error_reply('DAMAGED ' .. key)
 					end
-					values[#values + 1] = { name, version, customer_fields(key, args[1]) }
+					values[#values + 1] = { name, version, fields }
 				end
 			end
 			if not index_ends(base, g) then

@@ -277,6 +277,13 @@ void redis_flush_field(struct redis_command *command, const char *field, size_t 
 	redis_command_int(command, delta);
 }
 
+void redis_flush_text(
+	struct redis_command *command, const char *field, size_t len, const char *text, size_t text_len)
+{
+	redis_command_bytes(command, field, len);
+	redis_command_bytes(command, text, text_len);
+}
+
 void redis_seal_command(struct redis_command *command, const char *base, int64_t run)
 {
 	redis_function(command, "FCALL", "lambda_1_seal", base);

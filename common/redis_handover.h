@@ -73,6 +73,8 @@ void redis_flush_start(
 	struct redis_command *command, const char *base, const struct redis_flush *flush, size_t n_chunks);
 void redis_flush_chunk(struct redis_command *command, char kind, int64_t number, size_t n_fields);
 void redis_flush_field(struct redis_command *command, const char *field, size_t len, int64_t delta);
+void redis_flush_text(/* a field of a chunk of customers */
+	struct redis_command *command, const char *field, size_t len, const char *text, size_t text_len);
 
 struct redis_flush_reply {
 	bool ok;

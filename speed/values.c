@@ -25,6 +25,7 @@ void values_release(struct values *values)
 	tally_release(&values->tally);
 	table_release(&values->days);
 	free(values->order);
+	free(values->text);
 }
 
 void values_clear(struct values *values)
@@ -80,8 +81,11 @@ static int values_order_compare(const void *a, const void *b)
 {
 	const struct values_order *x = a, *y = b;
 
-	return x->chunk != y->chunk ? (x->chunk < y->chunk ? -1 : 1)
-				    : (x->entry > y->entry) - (x->entry < y->entry);
+	if (x->chunk != y->chunk)
+		return x->chunk < y->chunk ? -1 : 1;
+	if (x->customer != y->customer)
+		return x->customer < y->customer ? -1 : 1;
+	return (x->entry > y->entry) - (x->entry < y->entry);
 }
 
 static void values_order_reserve(struct values *values, size_t n)
@@ -189,45 +193,57 @@ static void values_products(struct values *values, struct redis_command *command
 	}
 }
 
-static size_t values_customer_count(const struct customer_minute *minute)
+/* The end of what the customer at `first` did in its chunk. */
+static size_t values_customer_end(const struct values *values, size_t first, size_t end)
 {
-	const struct revenue *r = &minute->revenue;
+	size_t next = first;
 
-	return (size_t)(!!r->orders + !!r->gross_e4 + !!r->refund_count + !!r->refunds_e4);
+	while (next < end && values->order[next].customer == values->order[first].customer)
+		next++;
+	return next;
 }
 
-static void values_customer_fields(
-	const struct values *values, struct redis_command *command, const struct customer_minute *minute)
+/* ;MMCURorders,gross_e4,refund_count,refunds_e4 of each minute and currency of one customer */
+static void values_customer(struct values *values, struct redis_command *command, size_t first, size_t end)
 {
-	struct text customer = dictionary_get(values->tally.texts, minute->key.customer);
-	const struct revenue *r = &minute->revenue;
-	const int64_t value[] = { r->orders, r->gross_e4, r->refund_count, r->refunds_e4 };
-	char field[8 + EVENT_ID_MAX_BYTES];
+	enum { ENTRY_MAX = 96 }; /* four numbers of 20, and what stands between them */
+	struct text customer = dictionary_get(values->tally.texts, values->order[first].customer);
+	char field[1 + EVENT_ID_MAX_BYTES];
+	size_t len = 0;
 
 	assert(customer.len <= EVENT_ID_MAX_BYTES);
-	snprintf(field + 1, sizeof(field) - 1, "%02d%.3s", minute->key.minute % VALUES_HOUR_MINUTES,
-		currency_code(minute->key.currency));
-	memcpy(field + 6, customer.at, customer.len);
-	for (size_t i = 0; i < ARRAY_SIZE(value); i++) {
-		field[0] = "ogcr"[i];
-		if (value[i])
-			redis_flush_field(command, field, 6 + customer.len, value[i]);
+	field[0] = '@';
+	memcpy(field + 1, customer.at, customer.len);
+	if (values->text_capacity < (end - first) * ENTRY_MAX) {
+		values->text_capacity = (end - first) * ENTRY_MAX * 2;
+		values->text = xreallocarray(values->text, values->text_capacity, 1);
 	}
+	for (size_t i = first; i < end; i++) {
+		const struct customer_minute *minute =
+			table_at(&values->tally.customers, values->order[i].entry);
+		const struct revenue *r = &minute->revenue;
+
+		len += (size_t)snprintf(values->text + len, ENTRY_MAX,
+			";%02d%.3s%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64,
+			minute->key.minute % VALUES_HOUR_MINUTES, currency_code(minute->key.currency),
+			r->orders, r->gross_e4, r->refund_count, r->refunds_e4);
+	}
+	redis_flush_text(command, field, 1 + customer.len, values->text, len);
 }
 
 static void values_customers(struct values *values, struct redis_command *command, size_t first, size_t n)
 {
-	const struct table *customers = &values->tally.customers;
-
 	for (size_t end; first < n; first = end) {
 		size_t n_fields = 0;
 
 		end = values_chunk_end(values, first, n);
-		for (size_t i = first; i < end; i++)
-			n_fields += values_customer_count(table_at(customers, values->order[i].entry));
+		for (size_t i = first; i < end; i = values_customer_end(values, i, end))
+			n_fields++;
 		redis_flush_chunk(command, 'o', values->order[first].chunk, n_fields);
-		for (size_t i = first; i < end; i++)
-			values_customer_fields(values, command, table_at(customers, values->order[i].entry));
+		for (size_t i = first, next; i < end; i = next) {
+			next = values_customer_end(values, i, end);
+			values_customer(values, command, i, next);
+		}
 	}
 }
 
@@ -326,8 +342,19 @@ static size_t values_append(
 	struct values *values, size_t n, const struct table *table, size_t entry, values_chunk_fn *chunk_of)
 {
 	for (size_t i = 0; i < table->n; i++)
-		values->order[n++] = (struct values_order){ chunk_of(table_at(table, i)), entry + i };
+		values->order[n++] = (struct values_order){ chunk_of(table_at(table, i)), 0, entry + i };
 	return n;
+}
+
+static size_t values_append_customers(struct values *values, size_t n)
+{
+	const struct table *customers = &values->tally.customers;
+	size_t end = values_append(values, n, customers, 0, values_chunk_of_customer);
+
+	for (size_t i = 0; i < customers->n; i++)
+		values->order[n + i].customer =
+			((const struct customer_minute *)table_at(customers, i))->key.customer;
+	return end;
 }
 
 void values_flush(struct values *values, struct redis_command *command, const char *base,
@@ -340,7 +367,7 @@ void values_flush(struct values *values, struct redis_command *command, const ch
 		tally->buckets.n + tally->products.n + tally->customers.n + tally->late.n + values->days.n);
 	buckets = values_append(values, 0, &tally->buckets, 0, values_chunk_of_bucket);
 	products = values_append(values, buckets, &tally->products, 0, values_chunk_of_product);
-	customers = values_append(values, products, &tally->customers, 0, values_chunk_of_customer);
+	customers = values_append_customers(values, products);
 	days = values_append(values, customers, &tally->late, 0, values_chunk_of_late);
 	days = values_append(values, days, &values->days, tally->late.n, values_chunk_of_day);
 	n_chunks += values_sort(values, 0, buckets) + values_sort(values, buckets, products) +

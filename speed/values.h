@@ -8,6 +8,7 @@
 
 struct values_order {
 	int64_t chunk; /* hour or day */
+	uint32_t customer; /* of an entry of that table, else 0 */
 	size_t entry; /* in its table */
 };
 
@@ -16,6 +17,8 @@ struct values {
 	struct table days; /* per business day: duplicates */
 	struct values_order *order; /* scratch of values_flush() */
 	size_t order_capacity;
+	char *text; /* scratch too: what one customer did */
+	size_t text_capacity;
 };
 
 void values_init(struct values *values);

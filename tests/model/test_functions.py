@@ -4,6 +4,7 @@ writes that broke off, missing chunks, expiry by time.
 
 MODEL_SEED=n repeats a run, MODEL_WALKS=n asks for more walks.
 """
+import collections
 import importlib.util
 import itertools
 import os
@@ -543,16 +544,16 @@ def customer(f, name, first=0, last=49, run=0):
 def test_customers(f):
     f.adopt(0, 0, 0)
     now = int(f.redis.time()[0]) // 3600
-    flushes = [{f"o:{now}": {"o07GBPa": 1, "g07GBPa": 500, "o07GBPab": 1, "g07GBPab": 3}},
-               {f"o:{now}": {"o07GBPa": 2, "g07GBPa": 70, "c07GBPa": 1, "r07GBPa": 9, "o59EURa": 1, "g59EURa": 1}, f"o:{now - 1}": {"c00JPYa": 1}},
-               {f"o:{now - 1}": {"r00JPYa": 4}, f"o:{now}": {"o07GBP@a": 1}}]
+    flushes = [{f"o:{now}": {"@a": ";07GBP1,500,0,0", "@ab": ";07GBP1,3,0,0"}},
+               {f"o:{now}": {"@a": ";07GBP2,70,1,9;59EUR1,1,0,0"}, f"o:{now - 1}": {"@a": ";00JPY0,0,1,0"}},
+               {f"o:{now - 1}": {"@a": ";00JPY0,0,0,4"}, f"o:{now}": {"@@a": ";07GBP1,0,0,0"}}]
     for offset, chunks in enumerate(flushes):
         assert f.raw_flush(offset, offset + 1, "", FOLD, "", "", "", "", chunks) == ["ok"]
         f.seal(offset + 1)
     assert customer(f, "a", now - 1, now) == {
         (0, now): {"07GBPo": "1", "07GBPg": "500"},
         (1, now): {"07GBPo": "2", "07GBPg": "70", "07GBPc": "1", "07GBPr": "9", "59EURo": "1", "59EURg": "1"},
-        (1, now - 1): {"00JPYc": "1"}, (2, now - 1): {}, (2, now): {}}
+        (1, now - 1): {"00JPYc": "1"}, (2, now - 1): {"00JPYr": "4"}, (2, now): {}}
     assert customer(f, "a", now, now, 1)[1, now]["07GBPo"] == "2" and (0, now) not in customer(f, "a", now, now, 1)
     assert customer(f, "ab", now, now)[0, now] == {"07GBPo": "1", "07GBPg": "3"}
     assert customer(f, "@a", now, now)[2, now] == {"07GBPo": "1"}
@@ -560,21 +561,51 @@ def test_customers(f):
     for args in (("", 0, 1, 0), ("a", 0, 51, 0), ("a", "x", 1, 0), ("a", 0, 1, "x")):
         with pytest.raises(redis.exceptions.ResponseError, match="^ARGUMENT"):
             customer(f, *args)
-    for bad in ("x07GBPa", "o7GBPa", "o07GBP", "@a", "#"):
-        with pytest.raises(redis.exceptions.ResponseError, match="ARGUMENT field"):
-            f.raw_flush(3, 4, "", FOLD, "", "", "", "", {f"o:{now}": {bad: 1}})
+    for bad, what in (("a", "field"), ("@", "field"), ("#", "field"), ("@a", "delta")):
+        with pytest.raises(redis.exceptions.ResponseError, match=f"ARGUMENT {what}"):
+            f.raw_flush(3, 4, "", FOLD, "", "", "", "", {f"o:{now}": {bad: ";07GBP1,0,0"}})
+    for bad in ("", ";", "07GBP1,1,1,1", ";7GBP1,1,1,1", ";07gbp1,1,1,1", ";07GBP1,1,1,-1", ";07GBP1,1,1,1;", ";07GBP1,,1,1", f";07GBP1,{10 ** 19},1,1"):
+        with pytest.raises(redis.exceptions.ResponseError, match="ARGUMENT delta"):
+            f.raw_flush(3, 4, "", FOLD, "", "", "", "", {f"o:{now}": {"@a": bad}})
+    f.redis.hset(f"{BASE}:2:o:{now}", "@@a", "nonsense")
+    with pytest.raises(redis.exceptions.ResponseError, match="^DAMAGED"):
+        customer(f, "@a", now, now)
     f.redis.delete(f"{BASE}:1:o:{now}")
     with pytest.raises(redis.exceptions.ResponseError, match="^DAMAGED"):
         customer(f, "a", now, now)
     assert f.adopt(0, 0, 0)[1] == "restarted"
 
 
-def test_refunds_alone_can_be_found_in_their_minute(f):
-    """r without c does not come from speed: it would not be listed. c with r does."""
+def test_a_customer_orders_again(f):
+    """The entries of one minute become one, in any order and number; a sum beyond 10^15 stays two that are to be added."""
+    rng = random.Random(7)
+    f.adopt(0, 0, 0)
+    now, wanted, n = int(f.redis.time()[0]) // 3600, collections.Counter(), 0
+    for n in range(60):
+        chunk = {}
+        for name in rng.sample(["a", "b", ";07GBP1,2,3,4", "#"], 2):
+            chunk["@" + name] = ""
+            for minute in rng.sample(["07", "08", "59"], rng.randint(1, 3)):
+                for currency in rng.sample(["GBP", "EUR"], rng.randint(1, 2)):
+                    values = [rng.choice((0, 1, 3)), rng.choice((0, 5, 70, 10 ** 14, 10 ** 15, 4 * 10 ** 16 + 1)), rng.choice((0, 1)), rng.choice((0, 9))]
+                    chunk["@" + name] += f";{minute}{currency}" + ",".join(map(str, values))
+                    for what, value in zip("ogcr", values):
+                        wanted[name, minute + currency + what] += value
+        assert f.raw_flush(n, n + 1, "", FOLD, "", "", "", "", {f"o:{now}": chunk}) == ["ok"]
+    for name in ("a", "b", ";07GBP1,2,3,4", "#"):
+        got = collections.Counter()
+        values = f.redis.execute_command("FCALL_RO", "lambda_1_customer", 1, BASE, name, now, now, 0)[2][3][2]
+        for field, value in zip(values[::2], values[1::2]):
+            got[name, field] += int(value)
+        assert got == collections.Counter({key: value for key, value in wanted.items() if key[0] == name and value})
+
+
+def test_entries_of_a_minute_become_one(f):
     f.adopt(0, 0, 0)
     now = int(f.redis.time()[0]) // 3600
-    assert f.raw_flush(0, 1, "", FOLD, "", "", "", "", {f"o:{now}": {"c00JPYa": 1, "r00JPYa": 4}}) == ["ok"]
-    assert customer(f, "a", now, now) == {(0, now): {"00JPYc": "1", "00JPYr": "4"}}
+    for n in range(3):
+        assert f.raw_flush(n, n + 1, "", FOLD, "", "", "", "", {f"o:{now}": {"@a": ";00JPY0,0,1,4"}}) == ["ok"]
+    assert f.redis.hget(f"{BASE}:0:o:{now}", "@a") == ";00JPY0,0,3,12"
 
 
 def test_a_damaged_covered_generation_goes(f):

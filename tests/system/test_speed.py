@@ -66,9 +66,10 @@ class View:
                                 products[int(name[2:]), field[1:4], field[4:], field[0]] += int(value)
                     elif name.startswith("o:"):
                         for field, value in client.hgetall(f"{base}:{run}:{name}").items():
-                            if field[0] not in "#@":
-                                minute = (int(name[2:]) * 60 + int(field[1:3])) * 60000
-                                customers[field[6:], minute, field[3:6], field[0]] += int(value)
+                            for entry in value.split(";")[1:] if field[0] == "@" else ():
+                                minute = (int(name[2:]) * 60 + int(entry[:2])) * 60000
+                                for what, n in zip("ogcr", entry[5:].split(",")):
+                                    customers[field[1:], minute, entry[2:5], what] += int(n)
         return minutes, products, counters, late, customers
 
     def assert_exact(self, **rules):

@@ -220,8 +220,8 @@ static void test_flush_of_values(void **state)
 			"r:0|3|20GBPr|30000|20GBPc|1|20GBPu|-2|"
 			"r:1|3|30GBPg|30000|30GBPo|1|30GBPu|2|"
 			"p:0|0|"
-			"o:0|2|c20GBPbob|1|r20GBPbob|30000|"
-			"o:1|2|o30GBPbob|1|g30GBPbob|30000|"
+			"o:0|1|@bob|;20GBP0,0,1,30000|"
+			"o:1|1|@bob|;30GBP1,30000,0,0|"
 			"d:0|4|duplicate|1|eGBP|1|lGBP|-30000|^GBP|4200000");
 	}
 	values_clear(&values);
