@@ -16,6 +16,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/redis_handover.h"
+#include "common/redis_values.h"
 
 enum { SEAL_REDIS_MS = 2000, SEAL_POLL_MS = 20, SEAL_CHUNKS = 200 };
 

@@ -2,6 +2,7 @@
 #include "serving/customer_sums.h"
 
 #include "common/kernel/currency.h"
+#include "common/redis_values.h"
 #include "serving/render.h"
 
 enum { HOUR_MINUTES = 60 };

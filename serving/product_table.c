@@ -4,6 +4,7 @@
 #include "common/kernel/currency.h"
 #include "common/kernel/money.h"
 #include "common/mem.h"
+#include "common/redis_values.h"
 #include "serving/render.h"
 
 void product_table_init(struct product_table *products)

@@ -3,6 +3,7 @@
 
 #include "common/kernel/money.h"
 #include "common/mem.h"
+#include "common/redis_values.h"
 
 /* Entry of a table: what an hour's chunk adds to the sums of its generation. */
 struct chunk {

@@ -3,6 +3,7 @@
 #include "common/base.h"
 #include "common/kernel/currency.h"
 #include "common/redis_handover.h"
+#include "common/redis_values.h"
 #include "speed/values.h"
 #include "tests/unit/unit.h"
 
