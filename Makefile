@@ -216,9 +216,14 @@ lint: deps-lint deps-build-test ## format, clang-tidy, cppcheck, include layerin
 fmt: deps-lint ## formats the C sources
 	$(Q)clang-format -i $(C_FILES)
 
-install: all ## installs the three programs (PREFIX, DESTDIR)
+install: all ## installs the three programs, systemd's units and an example of cron's line (PREFIX, DESTDIR)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(filter-out %/orders,$(wildcard $(foreach p,$(PROGRAMS),$(BIN)/$(p)))) $(DESTDIR)$(PREFIX)/bin
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/lambda/examples
+	install -m 644 $(wildcard deploy/systemd/*.service deploy/systemd/*.timer) $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed -i 's#/usr/local/#$(PREFIX)/#' $(patsubst deploy/%,$(DESTDIR)$(PREFIX)/lib/%,$(subst systemd/,systemd/system/,$(wildcard deploy/systemd/*.service)))
+	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/lambda
+	install -m 644 deploy/systemd/lambda.env deploy/cron/lambda-batch $(DESTDIR)$(PREFIX)/share/doc/lambda/examples
 
 clean: ## removes what was built; a running stack keeps its data
 	$(Q)rm -rf build/release build/asan build/tsan build/cover build/fuzz build/fault build/fault-* build/bin

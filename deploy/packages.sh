@@ -26,7 +26,7 @@ table()
 		stack    openjdk-17-jre-headless maven ca-certificates
 		test     gcc libc6-dev make pkg-config libcmocka-dev
 		test     python3 python3-pytest python3-confluent-kafka python3-psycopg2 python3-redis kcat curl zstd tzdata
-		lint     clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck docker-compose
+		lint     clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck docker-compose systemd
 		valgrind valgrind
 		runtime  librdkafka1 libhiredis0.14 libpq5 libuv1 libzstd1 libxxhash0 tzdata ca-certificates curl
 	EOF

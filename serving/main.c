@@ -6,13 +6,14 @@
 
 #include "common/config.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "serving/server.h"
 
 struct app {
 	struct config config;
 	uv_loop_t loop;
 	uv_signal_t signals[3];
-	size_t n_signals; /* of them in use */
+	uv_timer_t watchdog; /* tells the service manager that the loop turns */
 	uv_timer_t draining; /* looks whether the last request has been answered */
 	struct live live;
 	struct products products;
@@ -27,7 +28,9 @@ static void app_reload(struct app *app)
 {
 	struct err err = { 0 };
 
-	if (auth_reload(&app->server.auth, &err))
+	if (!*app->config.auth_token_file)
+		log_info("nothing to read again: there is no --auth-token-file");
+	else if (auth_reload(&app->server.auth, &err))
 		log_error("going on with the tokens that were read before: %s", err.msg);
 	else
 		log_info("read %u tokens again", app->server.auth.n_tokens);
@@ -45,6 +48,23 @@ static void app_on_signal(uv_signal_t *handle, int number)
 	app_stop(app);
 }
 
+static void app_on_watchdog(uv_timer_t *timer)
+{
+	(void)timer;
+	notify("WATCHDOG=1");
+}
+
+static void app_timers(struct app *app)
+{
+	int64_t every_ms = notify_watchdog_ms();
+
+	uv_timer_init(&app->loop, &app->draining);
+	app->draining.data = app;
+	uv_timer_init(&app->loop, &app->watchdog);
+	if (every_ms)
+		uv_timer_start(&app->watchdog, app_on_watchdog, (uint64_t)every_ms, (uint64_t)every_ms);
+}
+
 static int app_open(struct app *app, struct err *err)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP }; /* SIGHUP: the tokens have changed */
@@ -55,15 +75,11 @@ static int app_open(struct app *app, struct err *err)
 	app->has_loop = true;
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-		if (numbers[i] == SIGHUP && !*app->config.auth_token_file)
-			continue;
 		uv_signal_init(&app->loop, &app->signals[i]);
 		app->signals[i].data = app;
 		uv_signal_start(&app->signals[i], app_on_signal, numbers[i]);
-		app->n_signals++;
 	}
-	uv_timer_init(&app->loop, &app->draining);
-	app->draining.data = app;
+	app_timers(app);
 	if (server_open(
 		    &app->server, &app->loop, &app->config, &app->live, &app->products, &app->customers, err))
 		return -1;
@@ -87,6 +103,7 @@ static void app_on_draining(uv_timer_t *timer)
 	products_close(&app->products);
 	customers_close(&app->customers);
 	uv_close((uv_handle_t *)&app->draining, NULL);
+	uv_close((uv_handle_t *)&app->watchdog, NULL);
 }
 
 static void app_stop(struct app *app)
@@ -94,8 +111,9 @@ static void app_stop(struct app *app)
 	if (app->stopping)
 		return;
 	app->stopping = true;
+	notify("STOPPING=1");
 	server_stop(&app->server);
-	for (size_t i = 0; i < app->n_signals; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(app->signals); i++)
 		uv_close((uv_handle_t *)&app->signals[i], NULL);
 	uv_timer_start(&app->draining, app_on_draining, 0, 20);
 }
@@ -125,8 +143,10 @@ int main(int argc, char **argv)
 		asked = err_set(&err, ERR_USAGE, "unexpected argument '%s'", app.config.args[0]);
 	if (!asked) {
 		config_log(&app.config);
-		if (!app_open(&app, &err))
+		if (!app_open(&app, &err)) {
+			notify("READY=1");
 			uv_run(&app.loop, UV_RUN_DEFAULT);
+		}
 	}
 	if (err.code)
 		log_error("%s", err.msg);

@@ -2,6 +2,7 @@
 #include "speed/speed.h"
 
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/mem.h"
 
 #include <fcntl.h>
@@ -101,6 +102,16 @@ static void speed_wait(struct speed *speed, bool full)
 			;
 }
 
+static void speed_say_alive(struct speed *speed)
+{
+	int64_t every_ms = notify_watchdog_ms();
+
+	if (every_ms && clock_ms() - speed->alive_ms >= every_ms) {
+		speed->alive_ms = clock_ms();
+		notify("WATCHDOG=1");
+	}
+}
+
 static void speed_turn(struct speed *speed)
 {
 	bool full = speed_is_full(speed), idle = full;
@@ -116,6 +127,7 @@ static void speed_turn(struct speed *speed)
 		speed->tick_ms = clock_ms();
 		progress_tick(speed);
 	}
+	speed_say_alive(speed);
 	progress_turn(speed);
 	if (idle)
 		speed_wait(speed, full);
@@ -152,6 +164,7 @@ int speed_run(struct speed *speed, struct err *err)
 		return -1;
 	progress_catch_up(speed);
 	speed->tick_ms = clock_ms();
+	notify("READY=1");
 	while (!speed_stop && speed->fatal.code == ERR_NONE)
 		speed_turn(speed);
 	if (speed->fatal.code != ERR_NONE) {
@@ -159,6 +172,7 @@ int speed_run(struct speed *speed, struct err *err)
 		return -1;
 	}
 	log_info("stopping");
+	notify("STOPPING=1");
 	speed_finish(speed);
 	return 0;
 }

@@ -60,7 +60,8 @@ struct speed {
 	bool must_assign; /* where to read has changed */
 	int64_t wall_ms; /* wall clock of this turn */
 	uint64_t n_drained; /* so often, nothing was left of what Kafka's client had fetched */
-	int64_t flushed_ms, tick_ms, commit_ms, connect_ms; /* monotonic: when last, or not before */
+	int64_t flushed_ms, tick_ms, commit_ms, connect_ms,
+		alive_ms; /* monotonic: when last, or not before */
 	int asked_end; /* the partition whose log's end is asked for next */
 	struct progress progress;
 	struct complaint no_redis, no_postgres, no_kafka, no_topic, no_letter, stale;

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All static checks: format, warnings as errors with gcc and clang, hardening of what they make, clang-tidy, cppcheck, include layering, shellcheck, compose.yaml.
+# All static checks: format, warnings as errors with gcc and clang, hardening of what they make, clang-tidy, cppcheck, include layering, shellcheck,
+# compose.yaml, systemd units.
 # Prints one line per check; exit 1 if any found something.
 # shellcheck disable=SC2317 # the functions are called through check()
 set -euo pipefail
@@ -55,6 +56,7 @@ check "gcc -Werror" compile_with gcc
 check "clang -Werror" compile_with clang
 check "hardening (gcc)" tests/lint/hardening.sh build/lint-gcc/bin
 check "hardening (clang)" tests/lint/hardening.sh build/lint-clang/bin
+check "systemd units" tests/lint/units.sh build/lint-gcc/bin
 check "cppcheck" cpp_check
 check "clang-tidy" tidy
 exit "$status"
