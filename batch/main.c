@@ -6,6 +6,10 @@
 static const char main_usage[] =
 	"[SETTING]... COMMAND\n\n"
 	"  run                 computes everything anew from the whole log, and publishes it\n"
+	"  rollback [RUN]      goes back to a run that was published before; without RUN to the one before "
+	"the "
+	"present one\n"
+	"  publish RUN         publishes a run that waits for it\n"
 	"  migrate             brings the database's schema up to date\n"
 	"  validate [FILE|-]   checks events, one per line, and says what is wrong with the bad ones; no "
 	"server";
@@ -16,6 +20,8 @@ static const struct {
 	int n_args_max; /* behind the name */
 } main_commands[] = {
 	{ "run", run, 0 },
+	{ "rollback", rollback, 1 },
+	{ "publish", publish_by_hand, 1 },
 	{ "migrate", migrate, 0 },
 	{ "validate", validate, 1 },
 };

@@ -6,7 +6,9 @@
  * - the connection breaks before COMMIT: tried again
  * - it breaks during COMMIT, so that the outcome is unknown: we connect again and look; the look waits for
  * the old transaction, so its answer is final
- * - a kill before COMMIT: nothing happened. After it: the run is published, speed adopts it by itself */
+ * - a kill before COMMIT: nothing happened. After it: the run is published, speed adopts it by itself
+ * A run that waits goes the same way, but leaves the pointer. One that is complete, to which the pointer
+ * moves by hand, has its tables, cuts and corrections in their place. */
 #include "common/base.h"
 #include "batch/publish.h"
 
@@ -91,13 +93,20 @@ static int publish_state(
 }
 
 /* A run that begins ends those of the dead and drops their tables: from here on it waits for us, or we have
- * been taken for dead and must not attach what it is dropping. */
+ * been taken for dead and must not attach what it is dropping. So does pruning wait for us, or it was first.
+ */
 static int publish_claim(const struct publish *publish, PGconn *conn, struct err *err)
 {
 	char state[PUBLISH_STATE_MAX];
 
 	if (publish_state(publish, conn, state, err))
 		return -1;
+	if (!publish->parts) {
+		if (!strcmp(state, "published") || !strcmp(state, "built") || !strcmp(state, "quarantined"))
+			return 0;
+		return err_set(err, ERR_SUPERSEDED, "run %" PRId64 " is '%s' by now; nothing was published",
+			publish->run, state);
+	}
 	if (!strcmp(state, "running"))
 		return 0;
 	return err_set(err, ERR_SUPERSEDED,
@@ -122,42 +131,58 @@ static int publish_check_base(const struct publish *publish, PGconn *conn, struc
 		publish->run, publish->base_publication, publication);
 }
 
+/* The tables become readable, with all that belongs to them. */
+static int publish_result(const struct publish *publish, PGconn *conn, struct err *err)
+{
+	char run[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(run, publish->run) };
+
+	if (pg_exec(conn, sql_run_tables_attach, 1, params, NULL, err) || publish_cuts(publish, conn, err) ||
+		publish_corrections(publish, conn, err))
+		return -1;
+	return 0;
+}
+
 /* All but the COMMIT. */
 static int publish_write(const struct publish *publish, PGconn *conn, struct err *err)
 {
 	char run[DATABASE_NUMBER_MAX], publication[DATABASE_NUMBER_MAX];
-	const char *const params[] = { database_number(run, publish->run),
-		database_number(publication, publish->base_publication + 1), "run" };
+	const char *const pointer[] = { database_number(run, publish->run),
+		database_number(publication, publish->base_publication + 1), publish->kind };
+	const char *const wait[] = { run, publish->state, publish->message };
 
 	if (pg_exec(conn, "BEGIN; SET LOCAL lock_timeout = '1s'", 0, NULL, NULL, err) ||
 		publish_claim(publish, conn, err) || publish_check_base(publish, conn, err))
 		return -1;
 	FAILPOINT("publish.locked");
-	if (pg_exec(conn, sql_run_tables_attach, 1, params, NULL, err) || publish_cuts(publish, conn, err) ||
-		publish_corrections(publish, conn, err) ||
-		pg_exec(conn, sql_publish_pointer, 3, params, NULL, err))
+	if (publish->parts && publish_result(publish, conn, err))
 		return -1;
-	return 0;
+	return publish->kind ? pg_exec(conn, sql_publish_pointer, 3, pointer, NULL, err)
+			     : pg_exec(conn, sql_run_hold, 3, wait, NULL, err);
 }
 
-/* Was it published? For when the answer to COMMIT was lost. */
-static int publish_outcome(const struct publish *publish, PGconn **conn, bool *ret_published, struct err *err)
+/* Was it done? For when the answer to COMMIT was lost. */
+static int publish_outcome(const struct publish *publish, PGconn **conn, bool *ret_done, struct err *err)
 {
-	char state[PUBLISH_STATE_MAX];
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	char state[PUBLISH_STATE_MAX], publication[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(publication, publish->base_publication + 1) };
 	bool another;
 
 	if (database_ensure(publish->config, conn, &another, err) ||
-		publish_state(publish, *conn, state, err))
-		return err_wrap(err, "run %" PRId64 " may be published or not; its row in lambda.runs tells",
+		publish_state(publish, *conn, state, err) ||
+		pg_exec(*conn, sql_publish_outcome, 1, params, &result, err))
+		return err_wrap(err, "run %" PRId64 " may be published or not; 'lambda-batch status' tells",
 			publish->run);
-	*ret_published = !strcmp(state, "published");
+	*ret_done = publish->kind ? PQntuples(result) && pg_number(result, 0, 0) == publish->run
+				  : !strcmp(state, publish->state);
 	return 0;
 }
 
-/* 1: published; 0: to be tried again; -1: *err */
+/* 1: done; 0: to be tried again; -1: *err */
 static int publish_try(const struct publish *publish, PGconn **conn, struct err *err)
 {
-	bool published = false, another;
+	bool done = false, another;
 	struct err ignored;
 
 	if (database_ensure(publish->config, conn, &another, err))
@@ -169,9 +194,9 @@ static int publish_try(const struct publish *publish, PGconn **conn, struct err 
 		if (!database_lost(*conn))
 			return -1;
 		log_warn("%s; looking whether it was published", err->msg);
-		if (publish_outcome(publish, conn, &published, err))
+		if (publish_outcome(publish, conn, &done, err))
 			return -1;
-		return published;
+		return done;
 	}
 	if (database_lost(*conn))
 		return 0;
@@ -195,6 +220,7 @@ int publish_run(const struct publish *publish, PGconn **conn, int64_t *ret_publi
 	}
 	if (status < 0)
 		return -1;
-	*ret_publication = publish->base_publication + 1;
+	if (publish->kind)
+		*ret_publication = publish->base_publication + 1;
 	return 0;
 }

@@ -34,6 +34,9 @@ struct run {
 	struct result result;
 	struct table corrections; /* struct correction */
 	int64_t copy_ms, publish_ms;
+	const char
+		*waits; /* the state in which it is kept instead of being published; NULL: it is published */
+	char why[256]; /* ... */
 };
 
 /* --- lock and row --- */
@@ -242,11 +245,35 @@ static int run_compute(struct run *run, struct err *err)
 	return 0;
 }
 
+/* What an operator has taken back, the same program would publish again. */
+static int run_check_rollback(struct run *run, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	const char *const params[] = { run->fold };
+	int64_t taken_back;
+
+	if (pg_exec(run->lock, sql_run_waits, 1, params, &result, err))
+		return -1;
+	taken_back = pg_number(result, 0, 0);
+	if (!taken_back)
+		return 0;
+	run->waits = "built";
+	snprintf(run->why, sizeof(run->why),
+		"run %" PRId64
+		" of the same fold version was rolled back; hint: lambda-batch publish %" PRId64
+		" publishes this one all the same",
+		taken_back, run->run);
+	return 0;
+}
+
 static int run_publish(struct run *run, struct err *err)
 {
 	const struct publish publish = { .config = run->config,
 		.run = run->run,
 		.base_publication = run->base.publication,
+		.kind = run->waits ? NULL : "run",
+		.state = run->waits,
+		.message = run->why,
 		.parts = run->history.parts,
 		.n_parts = run->history.n_parts,
 		.corrections = &run->corrections };
@@ -263,6 +290,8 @@ static int run_publish(struct run *run, struct err *err)
 		return -1;
 	FAILPOINT("run.published");
 	run->publish_ms = clock_ms() - started_ms;
+	if (run->waits)
+		return 0;
 	seal_adopt(&seal, run->publication);
 	FAILPOINT("run.adopted");
 	return 0;
@@ -295,10 +324,11 @@ static void run_report(const struct run *run)
 	int64_t work_ms = run->result.read_ms + run->result.fold_ms;
 
 	run_report_corrections(run);
-	log_info("run %" PRId64 " is published as publication %" PRId64 ": %" PRId64 " records = %" PRId64
-		 " counted + %" PRId64 " duplicate + %" PRId64 " rejected; %" PRId64 " late",
-		run->run, run->publication, c->records, c->counted, c->duplicate, counters_rejected(c),
-		c->late);
+	if (!run->waits)
+		log_info("run %" PRId64 " is published as publication %" PRId64, run->run, run->publication);
+	log_info("run %" PRId64 ": %" PRId64 " records = %" PRId64 " counted + %" PRId64
+		 " duplicate + %" PRId64 " rejected; %" PRId64 " late",
+		run->run, c->records, c->counted, c->duplicate, counters_rejected(c), c->late);
 	log_info("%" PRId64 " events/s; reading %" PRId64 " ms, folding %" PRId64 " ms (%" PRId64
 		 " MiB spilled), copying %" PRId64 " ms, publishing %" PRId64 " ms; all in all %" PRId64
 		 " ms",
@@ -324,11 +354,14 @@ int run(const struct config *config, struct err *err)
 
 	ledger_init(&run.ledger);
 	failed = run_open(&run, err) || run_insert(&run, err) || run_cut(&run, err) ||
-		 run_compute(&run, err) || run_publish(&run, err);
+		 run_compute(&run, err) || run_check_rollback(&run, err) || run_publish(&run, err);
 	if (failed)
 		run_end_row(&run, err);
 	else
 		run_report(&run);
+	if (!failed && run.waits)
+		failed = err_set(err, ERR_DATA, "run %" PRId64 " is %s, not published: %s", run.run,
+			run.waits, run.why);
 	run_close(&run);
 	return failed ? -1 : 0;
 }

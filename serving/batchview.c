@@ -91,6 +91,7 @@ static int take_pointer(struct batchview *batchview, const PGresult *result, str
 	view->publication = pg_number(result, 0, 0);
 	view->run = pg_number(result, 0, 1);
 	view->rollback = !strcmp(PQgetvalue(result, 0, 2), "rollback");
+	view->taken_back = pg_number(result, 0, 9);
 	view->published_ms = pg_number(result, 0, 3);
 	view->cut_time_ms = PQgetisnull(result, 0, 4) ? DATETIME_NONE : pg_number(result, 0, 4);
 	view->truncated = *PQgetvalue(result, 0, 5) == 't';

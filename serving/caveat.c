@@ -106,6 +106,15 @@ static void add_provisional(
 			age_words(snapshot->as_of_ms - batch->cut_time_ms, age));
 }
 
+static void add_rollback(struct caveat *caveat, const struct snapshot *snapshot)
+{
+	const struct batch_view *batch = snapshot->picture->batch;
+
+	if (batch->rollback)
+		caveat_add(caveat, "batch run %" PRId64 " was rolled back to run %" PRId64, batch->taken_back,
+			batch->run);
+}
+
 static void add_excluded(
 	struct caveat *caveat, const struct snapshot *snapshot, const struct question *question)
 {
@@ -147,6 +156,7 @@ bool caveat_write(const struct snapshot *snapshot, const struct question *questi
 	char age[32];
 
 	add_provisional(&caveat, snapshot, question);
+	add_rollback(&caveat, snapshot);
 	add_excluded(&caveat, snapshot, question);
 	add_lag(&caveat, snapshot, question);
 	add_held(&caveat, snapshot, question);

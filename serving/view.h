@@ -53,6 +53,7 @@ struct batch_view {
 	unsigned refs;
 	int64_t publication, run;
 	bool rollback; /* the publication is one: it may lower coverage */
+	int64_t taken_back; /* the run that was published before the rollback */
 	bool truncated;
 	int64_t cut_time_ms, published_ms;
 	int n_cuts;

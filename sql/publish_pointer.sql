@@ -8,6 +8,7 @@ WITH publication AS (
     SELECT publication, run FROM publication
     ON CONFLICT (one) DO UPDATE SET publication = excluded.publication, run = excluded.run
 ), run AS (
-    UPDATE lambda.runs SET state = 'published', finished_at = clock_timestamp(), progress = NULL WHERE run = $1::bigint
+    UPDATE lambda.runs SET state = 'published', finished_at = coalesce(finished_at, clock_timestamp()), progress = NULL
+    WHERE run = $1::bigint
 )
 SELECT pg_notify('lambda_published', $2::bigint::text);
