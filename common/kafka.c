@@ -226,8 +226,18 @@ void kafka_tail(struct tail *tail, const rd_kafka_message_t *message)
 		message->key_len, message->payload, message->len);
 }
 
+void kafka_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list)
+{
+	rd_kafka_topic_partition_list_t *now;
+
+	rd_kafka_assign(rk, list);
+	for (int i = 0; i < 2; i++)
+		if (!rd_kafka_assignment(rk, &now))
+			rd_kafka_topic_partition_list_destroy(now);
+}
+
 /* The record at the tail's offset; *ret_found stays false if there is none. */
-static int kafka_read_tail(rd_kafka_t *rk, const struct config *config, int partition, int64_t offset,
+static int kafka_read_tail(rd_kafka_t *rk, const char *topic, int partition, int64_t offset,
 	int64_t timeout_ms, struct tail *ret_tail, bool *ret_found, struct err *err)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -235,8 +245,8 @@ static int kafka_read_tail(rd_kafka_t *rk, const struct config *config, int part
 	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
 	bool done = false;
 
-	rd_kafka_topic_partition_list_add(list, config->topic, partition)->offset = offset;
-	code = rd_kafka_assign(rk, list);
+	rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
+	kafka_assign(rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	while (!code && !done && clock_ms() < deadline_ms) {
 		rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
@@ -251,49 +261,64 @@ static int kafka_read_tail(rd_kafka_t *rk, const struct config *config, int part
 		done = true; /* a later record or the end: the one that we ask for is not there */
 		rd_kafka_message_destroy(message);
 	}
+	kafka_assign(rk, NULL);
 	if (code == RD_KAFKA_RESP_ERR__PARTITION_EOF || code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET)
 		return 0;
 	if (code || !done)
-		return err_set(err, ERR_KAFKA, "cannot read %s/%d at offset %" PRId64 ": '%s'", config->topic,
+		return err_set(err, ERR_KAFKA, "cannot read %s/%d at offset %" PRId64 ": '%s'", topic,
 			partition, offset, code ? rd_kafka_err2str(code) : "no answer in time");
 	return 0;
 }
 
-static int kafka_open_reader(const struct config *config, rd_kafka_t **ret_rk, struct err *err)
+int kafka_open_reader(const struct config *config, rd_kafka_t **ret_rk, struct err *err)
 {
+	static const char *const properties[][2] = {
+		{ "enable.auto.commit", "false" },
+		{ "enable.partition.eof", "true" },
+		{ "auto.offset.reset", "error" },
+		{ "queued.min.messages", "1" }, /* one record is all that is wanted */
+		{ "fetch.message.max.bytes", "4096" },
+	};
 	rd_kafka_conf_t *conf;
 
 	if (kafka_conf(config, RD_KAFKA_CONSUMER, &conf, err))
 		return -1;
 	kafka_conf_set(
 		conf, config, "group.id", config->name); /* librdkafka wants one; nothing is committed */
-	kafka_conf_set(conf, config, "enable.auto.commit", "false");
-	kafka_conf_set(conf, config, "enable.partition.eof", "true");
-	kafka_conf_set(conf, config, "auto.offset.reset", "error");
+	for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
+		kafka_conf_set(conf, config, properties[i][0], properties[i][1]);
 	return kafka_open(ret_rk, RD_KAFKA_CONSUMER, conf, err);
 }
 
-int kafka_check_tail(const struct config *config, int partition, const struct tail *tail, int64_t timeout_ms,
-	struct err *err)
+int kafka_range_again(rd_kafka_t *rk, const char *topic, int partition, int64_t timeout_ms,
+	int64_t *ret_first, int64_t *ret_end, struct err *err)
 {
-	SCOPED(kafka_close) rd_kafka_t *rk = NULL;
+	int status = kafka_range(rk, topic, partition, timeout_ms, ret_first, ret_end, err);
+
+	if (status && err->code == ERR_DATA)
+		err->code = ERR_KAFKA;
+	return status;
+}
+
+int kafka_check_tail_by(rd_kafka_t *rk, const char *topic, int partition, const struct tail *tail,
+	int64_t timeout_ms, struct err *err)
+{
 	struct tail found_tail;
 	int64_t first, end;
 	bool found = false;
 
 	if (tail->offset < 0)
 		return 0;
-	if (kafka_open_reader(config, &rk, err) ||
-		kafka_range(rk, config->topic, partition, timeout_ms, &first, &end, err))
+	if (kafka_range_again(rk, topic, partition, timeout_ms, &first, &end, err))
 		return -1;
 	if (tail->offset < first)
 		return 0;
 	if (tail->offset < end &&
-		kafka_read_tail(rk, config, partition, tail->offset, timeout_ms, &found_tail, &found, err))
+		kafka_read_tail(rk, topic, partition, tail->offset, timeout_ms, &found_tail, &found, err))
 		return -1;
 	if (found && found_tail.hash == tail->hash)
 		return 0;
-	if (!found && kafka_range(rk, config->topic, partition, timeout_ms, &first, &end, err))
+	if (!found && kafka_range_again(rk, topic, partition, timeout_ms, &first, &end, err))
 		return -1;
 	if (!found && tail->offset < first) /* retention took it just now */
 		return 0;
@@ -302,5 +327,17 @@ int kafka_check_tail(const struct config *config, int partition, const struct ta
 		" is %s, hint: was the topic created anew or the cluster changed? "
 		"start with another --name and an empty database, or point --brokers and --topic to the old "
 		"log",
-		config->topic, partition, tail->offset, found ? "a different one" : "gone");
+		topic, partition, tail->offset, found ? "a different one" : "gone");
+}
+
+int kafka_check_tail(const struct config *config, int partition, const struct tail *tail, int64_t timeout_ms,
+	struct err *err)
+{
+	SCOPED(kafka_close) rd_kafka_t *rk = NULL;
+
+	if (tail->offset < 0)
+		return 0;
+	return kafka_open_reader(config, &rk, err)
+		       ? -1
+		       : kafka_check_tail_by(rk, config->topic, partition, tail, timeout_ms, err);
 }

@@ -36,13 +36,28 @@ MUST_USE int kafka_describe(
 MUST_USE int kafka_range(rd_kafka_t *rk, const char *topic, int partition, int64_t timeout_ms,
 	int64_t *ret_first, int64_t *ret_end, struct err *err);
 
+/* The same of a topic that was there before: one that is not there just now may come back, so that is
+ * ERR_KAFKA. */
+MUST_USE int kafka_range_again(rd_kafka_t *rk, const char *topic, int partition, int64_t timeout_ms,
+	int64_t *ret_first, int64_t *ret_end, struct err *err);
+
 /* The first offset whose record timestamp is >= time_ms, or the log's end. */
 MUST_USE int kafka_offset_at(rd_kafka_t *rk, const char *topic, int partition, int64_t time_ms,
 	int64_t timeout_ms, int64_t *ret_offset, struct err *err);
 
+/* rd_kafka_assign(), and waits until it has begun. Every assignment stops all partitions and starts those of
+ * the list. When the next one comes while a stop is under way, librdkafka 2.0 stops the partition twice and
+ * aborts (its issue 5573). Its main thread takes what it is asked in turn: behind the first question the
+ * stops have been taken, behind the second their answers. */
+void kafka_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list);
+
+/* A consumer for kafka_check_tail_by(): in no group, reads nothing by itself. */
+MUST_USE int kafka_open_reader(const struct config *config, rd_kafka_t **ret_rk, struct err *err);
 /* Reads the tail's record again and compares. A tail without a record, or one that retention has taken (below
- * `first`), is fine. ERR_DATA when the log is another one: the message says what to do. Opens a consumer of
- * its own; blocks. */
+ * `first`), is fine. ERR_DATA when the log is another one: the message says what to do. Blocks. */
+MUST_USE int kafka_check_tail_by(rd_kafka_t *reader, const char *topic, int partition,
+	const struct tail *tail, int64_t timeout_ms, struct err *err);
+/* The same with a reader of its own. */
 MUST_USE int kafka_check_tail(const struct config *config, int partition, const struct tail *tail,
 	int64_t timeout_ms, struct err *err);
 

@@ -534,6 +534,17 @@ int redis_adopt(redisContext *redis, const char *base, const struct redis_adopt 
 	return redis_call(redis, &command, &reply, err) ? -1 : redis_adopt_reply(reply, ret, err);
 }
 
+int redis_drop(redisContext *redis, const char *base, struct err *err)
+{
+	SCOPED(redis_command_release) struct redis_command command = { 0 };
+	SCOPED(redis_reply_free) redisReply *reply = NULL;
+
+	redis_function(&command, "FCALL", "lambda_1_drop", base);
+	if (redis_call(redis, &command, &reply, err))
+		return -1;
+	return reply->type == REDIS_REPLY_ERROR ? redis_error(redis, reply, err, "lambda_1_drop") : 0;
+}
+
 int redis_read(redisContext *redis, const char *base, const char *kind, int64_t limit,
 	const struct redis_since *since, size_t n_since, struct redis_view *ret_view, redisReply **ret_reply,
 	struct err *err)

@@ -170,6 +170,8 @@ MUST_USE int redis_seal(
 	redisContext *redis, const char *base, int64_t run, struct redis_seal_reply *ret, struct err *err);
 MUST_USE int redis_adopt(redisContext *redis, const char *base, const struct redis_adopt *adopt,
 	struct redis_adopt_reply *ret, struct err *err);
+/* Removes everything of the partition. */
+MUST_USE int redis_drop(redisContext *redis, const char *base, struct err *err);
 /* One reading. *ret_view borrows from *ret_reply: release the view first, then the reply. */
 MUST_USE int redis_read(redisContext *redis, const char *base, const char *kind, int64_t limit,
 	const struct redis_since *since, size_t n_since, struct redis_view *ret_view, redisReply **ret_reply,

@@ -41,20 +41,6 @@ static void consumer_leave(struct speed *speed, struct partition *p)
 	p->state = PARTITION_AWAY;
 }
 
-/* Every assignment stops all partitions and starts those of the list. When the next one comes while a stop is
- * under way, librdkafka 2.0 stops the partition twice and aborts (its issue 5573). Its main thread takes what
- * it is asked in turn: behind the first question the stops have been taken, behind the second their answers.
- */
-static void consumer_assign_list(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list)
-{
-	rd_kafka_topic_partition_list_t *now;
-
-	rd_kafka_assign(rk, list);
-	for (int i = 0; i < 2; i++)
-		if (!rd_kafka_assignment(rk, &now))
-			rd_kafka_topic_partition_list_destroy(now);
-}
-
 static void consumer_assigned(struct speed *speed, rd_kafka_topic_partition_list_t *list)
 {
 	char text[256] = "";
@@ -93,7 +79,7 @@ static void consumer_on_rebalance(
 		if (speed->partitions[i] && speed->partitions[i]->state != PARTITION_AWAY)
 			consumer_leave(speed, speed->partitions[i]);
 	speed->is_member = false;
-	consumer_assign_list(rk, NULL);
+	kafka_assign(rk, NULL);
 	log_info("revoked all partitions");
 }
 
@@ -196,7 +182,7 @@ void consumer_assign(struct speed *speed)
 			rd_kafka_topic_partition_list_add(list, speed->config.topic, i)->offset =
 				p->state == PARTITION_WARMING ? p->warm_at : p->position;
 	}
-	consumer_assign_list(speed->rk, list);
+	kafka_assign(speed->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 }
 

@@ -10,17 +10,14 @@
 
 #include "common/clock.h"
 #include "common/mem.h"
+#include "speed/ticker.h"
 
-#include <pthread.h>
-
-enum { PUBLISHED_TIMEOUT_MS = 3000, PUBLISHED_BACKOFF_MAX_MS = 5000, PUBLISHED_STOP_MS = 500 };
+enum { PUBLISHED_TIMEOUT_MS = 3000, PUBLISHED_BACKOFF_MAX_MS = 5000 };
 
 struct published {
 	const struct config *config;
-	pthread_t thread;
-	pthread_cond_t stopping;
-	pthread_mutex_t mutex; /* of the next five */
-	bool stop;
+	struct ticker ticker;
+	pthread_mutex_t mutex; /* of the next four */
 	struct pg_published *arrived; /* not yet taken */
 	int64_t asked_ms; /* monotonic; 0: never */
 	struct err err; /* why the last try failed */
@@ -63,36 +60,13 @@ static int published_connect(const struct config *config, PGconn **conn, struct 
 	return pg_schema_check(*conn, err);
 }
 
-static struct timespec published_after(int64_t now_ms, int64_t ms)
-{
-	int64_t until_ms = now_ms + ms;
-
-	return (struct timespec){ .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
-}
-
-/* Waits; true when it is time to stop. By the monotonic clock: a wall clock that is set back must not make us
- * sleep. */
-static bool published_rest(struct published *published, int64_t ms)
-{
-	struct timespec until = published_after(clock_ms(), ms);
-	bool stop;
-
-	pthread_mutex_lock(&published->mutex);
-	while (!published->stop &&
-		pthread_cond_timedwait(&published->stopping, &published->mutex, &until) == 0)
-		;
-	stop = published->stop;
-	pthread_mutex_unlock(&published->mutex);
-	return stop;
-}
-
 static void *published_run(void *arg)
 {
 	struct published *published = arg;
 	PGconn *conn = NULL;
 	int64_t wait_ms = 0;
 
-	for (; !published_rest(published, wait_ms);) {
+	for (; !ticker_rest(&published->ticker, wait_ms);) {
 		struct pg_published *answer = xcalloc(1, sizeof(*answer));
 		struct err err = { 0 };
 
@@ -115,16 +89,10 @@ static void *published_run(void *arg)
 struct published *published_start(const struct config *config)
 {
 	struct published *published = xcalloc(1, sizeof(*published));
-	pthread_condattr_t attributes;
 
 	published->config = config;
 	pthread_mutex_init(&published->mutex, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&published->stopping, &attributes);
-	pthread_condattr_destroy(&attributes);
-	if (pthread_create(&published->thread, NULL, published_run, published))
-		abort(); /* no thread at start is as good as no memory */
+	ticker_start(&published->ticker, published_run, published);
 	return published;
 }
 
@@ -151,19 +119,12 @@ const struct pg_published *published_get(struct published *published, struct err
 
 bool published_stop(struct published *published)
 {
-	struct timespec until = published_after(clock_wall_ms(), PUBLISHED_STOP_MS);
-
 	if (!published)
 		return true;
-	pthread_mutex_lock(&published->mutex);
-	published->stop = true;
-	pthread_cond_signal(&published->stopping);
-	pthread_mutex_unlock(&published->mutex);
-	if (pthread_timedjoin_np(published->thread, NULL, &until))
+	if (!ticker_stop(&published->ticker))
 		return false;
 	published_free(published->arrived);
 	published_free(published->taken);
-	pthread_cond_destroy(&published->stopping);
 	pthread_mutex_destroy(&published->mutex);
 	free(published);
 	return true;

@@ -91,20 +91,36 @@ int recovery_check_published(
 		       : 0;
 }
 
-/* A topic that is not there just now may come back: that is no other log yet. */
 static int recovery_range(
 	struct speed *speed, const struct partition *p, int64_t *ret_first, int64_t *ret_end, struct err *err)
 {
-	int status = kafka_range(
+	return kafka_range_again(
 		speed->letters.rk, speed->config.topic, p->number, SPEED_ASK_MS, ret_first, ret_end, err);
+}
 
-	if (status && err->code == ERR_DATA)
-		err->code = ERR_KAFKA;
-	return status;
+/* The record below the published cut too: the state may have been made of both logs before anybody noticed.
+ */
+static int recovery_check_tails(
+	struct speed *speed, const struct pg_published *published, const struct partition *p, struct err *err)
+{
+	SCOPED(kafka_close) rd_kafka_t *rk = NULL;
+	struct tail tails[2] = { p->known.tail };
+	int n = 1;
+
+	if (published && p->number < published->n_cuts &&
+		!tail_parse(published->cuts[p->number].tail, &tails[1]) && tails[1].offset != tails[0].offset)
+		n = 2;
+	if (kafka_open_reader(&speed->config, &rk, err))
+		return -1;
+	for (int i = 0; i < n; i++)
+		if (kafka_check_tail_by(rk, speed->config.topic, p->number, &tails[i], SPEED_ASK_MS, err))
+			return -1;
+	return 0;
 }
 
 /* The log must hold what the state says that it has. */
-static int recovery_check_log(struct speed *speed, const struct partition *p, int64_t end, struct err *err)
+static int recovery_check_log(struct speed *speed, const struct pg_published *published,
+	const struct partition *p, int64_t end, struct err *err)
 {
 	int64_t next = redis_state_open(&p->known)->next, first;
 
@@ -118,7 +134,7 @@ static int recovery_check_log(struct speed *speed, const struct partition *p, in
 			"start with another "
 			"--name and an empty database",
 			p->number, end, next);
-	return kafka_check_tail(&speed->config, p->number, &p->known.tail, SPEED_ASK_MS, err);
+	return recovery_check_tails(speed, published, p, err);
 }
 
 /* --- state ------------------------------------------------------------------------------------- */
@@ -242,7 +258,7 @@ static int recovery_partition(struct speed *speed, struct partition *p, struct e
 			"%s; there is no usable state in redis, so it is not known where to begin",
 			postgres.msg);
 	}
-	if (recovery_check_log(speed, p, end, err) || recovery_seek(speed, p, first, end, err))
+	if (recovery_check_log(speed, published, p, end, err) || recovery_seek(speed, p, first, end, err))
 		return -1;
 	FAILPOINT("recovery.sought");
 	log_info("partition %d: %s run=%" PRId64 " start=%" PRId64 " next=%" PRId64 " read_from=%" PRId64
@@ -299,4 +315,41 @@ void recovery_turn(struct speed *speed)
 	recovery_all(speed);
 	if (speed->fatal.code == ERR_NONE)
 		consumer_assign(speed);
+}
+
+/* --- the log has been replaced ----------------------------------------------------------------- */
+
+/* What was flushed is of two logs. Whoever starts next begins at the published cut, whose record tells the
+ * old log from the new. */
+static void recovery_drop(struct speed *speed, struct partition *p)
+{
+	struct err err = { 0 };
+
+	err_set(&err, ERR_REDIS, "redis is away");
+	recovery_need(speed, p, 0); /* no reply matters any more */
+	if (speed->store.redis && store_drain(&speed->store, flush_on_reply, speed, &err) == 0 &&
+		redis_drop(speed->store.redis, p->base, &err) == 0) {
+		log_warn("partition %d: removed from the speed view, which may have records of both logs",
+			p->number);
+		return;
+	}
+	log_warn("partition %d: the speed view may have records of both logs, and cannot be removed: %s; "
+		 "ignoring "
+		 "that hint: FCALL lambda_1_drop 1 '%s'",
+		p->number, err.msg, p->base);
+}
+
+void recovery_watch(struct speed *speed)
+{
+	for (int i = 0; i < speed->n_partitions; i++) {
+		const struct partition *p = speed->partitions[i];
+		bool reads = p && (p->state == PARTITION_WARMING || p->state == PARTITION_FOLDING);
+
+		watch_tail(speed->watch, i, reads ? &p->tail : NULL);
+	}
+	if (!watch_differs(speed->watch, &speed->fatal))
+		return;
+	for (int i = 0; i < speed->n_partitions; i++) /* a topic is replaced with all its partitions */
+		if (speed->partitions[i] && speed->partitions[i]->state != PARTITION_AWAY)
+			recovery_drop(speed, speed->partitions[i]);
 }

@@ -53,6 +53,7 @@ int speed_open(struct speed *speed, struct err *err)
 	if (consumer_open(speed, err) || letters_open(&speed->letters, &speed->config, err))
 		return -1;
 	speed->published = published_start(&speed->config);
+	speed->watch = watch_start(&speed->config);
 	log_info("start worker=%s fold=%s", speed->worker, speed->fold);
 	return 0;
 }
@@ -126,6 +127,7 @@ static void speed_turn(struct speed *speed)
 	if (clock_ms() - speed->tick_ms >= SPEED_TICK_MS) {
 		speed->tick_ms = clock_ms();
 		progress_tick(speed);
+		recovery_watch(speed);
 	}
 	speed_say_alive(speed);
 	progress_turn(speed);
@@ -179,6 +181,8 @@ int speed_run(struct speed *speed, struct err *err)
 
 void speed_close(struct speed *speed)
 {
+	bool stopped;
+
 	for (int i = 0; i < speed->n_partitions; i++)
 		if (speed->partitions[i])
 			partition_drop(speed->partitions[i]); /* gives messages back before Kafka is closed */
@@ -190,6 +194,7 @@ void speed_close(struct speed *speed)
 			partition_free(speed->partitions[i]);
 	free(speed->partitions);
 	event_parser_free(speed->parser);
-	if (published_stop(speed->published))
+	stopped = published_stop(speed->published);
+	if (watch_stop(speed->watch) && stopped)
 		config_release(&speed->config);
 }

@@ -8,9 +8,11 @@
  *   progress.c    heartbeats, log lines, offsets for lag tools
  *   partition.c, values.c   what one partition has pending (no I/O)
  *   store.c, published.c, letters.c   Redis, Postgres, the topics for broken and late records
+ *   watch.c       is it still the same log?
  *
- * One thread, but for the one that asks Postgres. Whatever goes wrong, pending records are dropped and Redis'
- * state says where to go on: nothing is counted twice or lost (docs/speed.md). */
+ * One thread, but for those that ask Postgres (published.c) and Kafka (watch.c), by ticker.c. Whatever goes
+ * wrong, pending records are dropped and Redis' state says where to go on: nothing is counted twice or lost
+ * (docs/speed.md). */
 #ifndef SPEED_SPEED_H
 #define SPEED_SPEED_H
 
@@ -19,6 +21,7 @@
 #include "speed/partition.h"
 #include "speed/published.h"
 #include "speed/store.h"
+#include "speed/watch.h"
 
 #include <signal.h>
 
@@ -50,6 +53,7 @@ struct speed {
 	struct kafka_log log;
 	struct event_parser *parser;
 	struct published *published;
+	struct watch *watch;
 	struct letters letters;
 	struct store store;
 	struct partition **partitions; /* by number; NULL: never had it */
@@ -92,6 +96,9 @@ void consumer_close(struct speed *speed);
 void recovery_need(struct speed *speed, struct partition *partition, int64_t wait_ms);
 /* Tries for all that wait and are due. */
 void recovery_turn(struct speed *speed);
+/* Once a second: the program ends when the log is another one than that which was read (speed->fatal), and
+ * what was flushed of it is removed. */
+void recovery_watch(struct speed *speed);
 /* The run, if there is one, is of this log, and `fold` not of a newer program: else ERR_DATA. */
 MUST_USE int recovery_check_published(
 	const struct speed *speed, const struct pg_published *published, const char *fold, struct err *err);

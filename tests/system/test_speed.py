@@ -309,6 +309,14 @@ def test_a_run_of_another_topic_is_not_adopted(world, view):
     assert [view.state(p)["gens"] for p in range(world.partitions)] == before
 
 
+def assert_stopped_by_another_log(speed, view, before):
+    """It was noticed before anything was read of it, or the partitions have been removed with what was."""
+    assert speed.wait(40) == 65
+    assert "hint" in speed.text()
+    after = [view.next(p) for p in range(view.world.partitions)]
+    assert after in (before, [-1] * len(before))
+
+
 def test_the_topic_is_made_anew_under_a_running_worker(world, view):
     generate(world, 20000)
     speed = world.speed()
@@ -316,9 +324,23 @@ def test_the_topic_is_made_anew_under_a_running_worker(world, view):
     before = [view.next(p) for p in range(world.partitions)]
     world.make_topic_anew()
     generate(world, 2000, seed=2)
-    assert speed.wait(40) == 65
-    assert "hint" in speed.text()
-    assert [view.next(p) for p in range(world.partitions)] == before
+    assert_stopped_by_another_log(speed, view, before)
+
+
+def test_the_topic_is_made_anew_and_filled_past_the_position(world, view):
+    """Kafka's client reads on as if nothing had happened; a record from before, read once more, tells."""
+    generate(world, 2000)
+    speed = world.speed()
+    view.wait_caught_up()
+    world.run_batch()
+    generate(world, 1000, seed=3)
+    view.wait_caught_up()
+    before = [view.next(p) for p in range(world.partitions)]
+    world.make_topic_anew()
+    generate(world, 20000, seed=2)
+    assert_stopped_by_another_log(speed, view, before)
+    assert world.speed().wait(20) == 65  # not read from the published cut on either
+    assert world.batch("run").returncode == 65
 
 
 def test_a_topic_that_is_gone_is_waited_for(world, view):
