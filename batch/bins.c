@@ -1,13 +1,8 @@
 /* When a writer holds its share of memory, it writes all its bins out in one go, bin by bin: so a spill is
- * one sequential write, and leaves one extent per bin. The file is unlinked as soon as it is open, so that
- * nothing is left behind, however the run ends. Failure mode: the directory cannot be written or is full
- * (ERR_IO; the run fails and publishes nothing). */
+ * one sequential write, and leaves one extent per bin. Failure mode: the directory cannot be written or is
+ * full (ERR_IO; the run fails and publishes nothing). */
 #include "common/base.h"
 #include "batch/bins.h"
-
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include "common/mem.h"
 
@@ -54,7 +49,7 @@ struct bins_plan bins_plan(int64_t n_records, int n_writers, int n_threads, int6
 
 void bins_writer_init(struct bins_writer *writer, const struct bins_plan *plan)
 {
-	*writer = (struct bins_writer){ .plan = plan, .fd = -1 };
+	*writer = (struct bins_writer){ .plan = plan, .spill = SPILL_NONE(plan->spill_dir) };
 	writer->bins = xcalloc(plan->n_bins, sizeof(*writer->bins));
 }
 
@@ -78,41 +73,8 @@ void bins_writer_release(struct bins_writer *writer)
 	}
 	bins_free_blocks(writer->spare);
 	free(writer->bins);
-	if (writer->fd >= 0)
-		close(writer->fd);
-	*writer = (struct bins_writer){ .fd = -1 };
-}
-
-static int bins_open(struct bins_writer *writer, struct err *err)
-{
-	SCOPED(xfreep) char *path = xasprintf("%s/lambda-batch.XXXXXX", writer->plan->spill_dir);
-
-	writer->fd = mkostemp(path, O_CLOEXEC);
-	if (writer->fd < 0)
-		return err_set(err, ERR_IO, "cannot write to the spill directory '%s': %s; hint: --spill-dir",
-			writer->plan->spill_dir, strerror(errno));
-	unlink(path);
-	return 0;
-}
-
-static int bins_write(struct bins_writer *writer, const unsigned char *data, size_t len, struct err *err)
-{
-	while (len) {
-		ssize_t n = pwrite(writer->fd, data, len, writer->spilled_bytes);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_set(err, ERR_IO,
-				"cannot spill to '%s' (%" PRId64 " MiB so far): %s; "
-				"hint: --spill-dir on a larger disk, or more --memory",
-				writer->plan->spill_dir, writer->spilled_bytes >> 20,
-				n ? strerror(errno) : "nothing was written");
-		data += n;
-		len -= (size_t)n;
-		writer->spilled_bytes += n;
-	}
-	return 0;
+	spill_release(&writer->spill);
+	*writer = (struct bins_writer){ 0 };
 }
 
 static void bins_recycle(struct bins_writer *writer, struct bins_bin *bin)
@@ -131,20 +93,18 @@ static void bins_recycle(struct bins_writer *writer, struct bins_bin *bin)
 
 static int bins_spill(struct bins_writer *writer, struct err *err)
 {
-	if (writer->fd < 0 && bins_open(writer, err))
-		return -1;
 	for (unsigned i = 0; i < writer->plan->n_bins; i++) {
 		struct bins_bin *bin = &writer->bins[i];
-		int64_t at = writer->spilled_bytes;
+		int64_t at = writer->spill.bytes;
 
 		if (!bin->first)
 			continue;
 		for (const struct bins_block *block = bin->first; block; block = block->next)
-			if (bins_write(writer, block->data, block->len, err))
+			if (spill_write(&writer->spill, block->data, block->len, err))
 				return -1;
 		bin->extents = xreallocarray(bin->extents, bin->n_extents + 1, sizeof(*bin->extents));
 		bin->extents[bin->n_extents++] =
-			(struct bins_extent){ at, (size_t)(writer->spilled_bytes - at) };
+			(struct bins_extent){ at, (size_t)(writer->spill.bytes - at) };
 		bins_recycle(writer, bin);
 	}
 	writer->held_bytes = 0;
@@ -205,24 +165,11 @@ void bins_cursor_start(struct bins_cursor *cursor, const struct bins_writer *wri
 
 static int bins_load(struct bins_cursor *cursor, const struct bins_extent *extent, struct err *err)
 {
-	size_t done = 0;
-
 	if (cursor->buffer_bytes < extent->len) {
 		cursor->buffer = xrealloc(cursor->buffer, extent->len);
 		cursor->buffer_bytes = extent->len;
 	}
-	while (done < extent->len) {
-		ssize_t n = pread(cursor->writer->fd, cursor->buffer + done, extent->len - done,
-			extent->at + (int64_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_set(err, ERR_IO, "cannot read the spill file in '%s' again: %s",
-				cursor->writer->plan->spill_dir, n ? strerror(errno) : "it is too short");
-		done += (size_t)n;
-	}
-	return 0;
+	return spill_read(&cursor->writer->spill, extent->at, cursor->buffer, extent->len, err);
 }
 
 int bins_cursor_next(

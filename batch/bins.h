@@ -5,7 +5,7 @@
 #ifndef BATCH_BINS_H
 #define BATCH_BINS_H
 
-#include "common/err.h"
+#include "batch/spill.h"
 #include "common/kernel/horizon.h"
 
 struct bins_plan {
@@ -39,8 +39,7 @@ struct bins_writer {
 	struct bins_bin *bins;
 	struct bins_block *spare; /* free blocks of plan->block_bytes */
 	int64_t held_bytes; /* in blocks that hold facts */
-	int64_t spilled_bytes;
-	int fd; /* of the spill file, -1: none */
+	struct spill spill;
 };
 
 void bins_writer_init(struct bins_writer *writer, const struct bins_plan *plan);

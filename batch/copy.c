@@ -42,8 +42,8 @@ void copy_start(struct copy *copy, PGconn *conn, const char *table)
 	char sql[160];
 
 	*copy = (struct copy){ .conn = conn, .buf = xmalloc(COPY_BUFFER_BYTES) };
-	snprintf(copy->table, sizeof(copy->table), "COPY lambda.%s", table);
-	snprintf(sql, sizeof(sql), "COPY lambda.%s FROM STDIN (FORMAT binary, FREEZE)", table);
+	snprintf(copy->table, sizeof(copy->table), "COPY %s", table);
+	snprintf(sql, sizeof(sql), "COPY %s FROM STDIN (FORMAT binary, FREEZE)", table);
 	copy->failed = pg_exec(conn, sql, 0, NULL, NULL, &copy->err);
 	copy_bytes(copy, header, sizeof(header));
 	copy_int32(copy, 0); /* flags */

@@ -15,7 +15,8 @@ struct copy {
 	struct err err;
 };
 
-/* Begins COPY lambda.TABLE, which must be made in the same transaction. Always end it with copy_end(). */
+/* Begins COPY TABLE (a trusted name, with its schema), which must be made in the same transaction. Always end
+ * it with copy_end(). */
 void copy_start(struct copy *copy, PGconn *conn, const char *table);
 
 /* A row of n_columns, each given by one of the functions behind. Failures show in copy_end(). */

@@ -1,6 +1,6 @@
 /* Layout: length of the rest (4 bytes), id (16), flags (1), then varints: partition, offset, record_ms,
- * late_ms if FACT_LATE; body: minute, currency and type, total, units, customer + 1 or 0, number of lines,
- * and per line sku, quantity, unit price. */
+ * late_ms if FACT_LATE; body: minute, currency and type, total, units, the customer's length (0: none) and
+ * bytes, number of lines, and per line sku, quantity, unit price. */
 #include "common/base.h"
 #include "batch/facts.h"
 
@@ -42,11 +42,12 @@ static int64_t fact_unzigzag(uint64_t value)
 
 size_t fact_size_max(const struct event *event)
 {
-	return FACT_HEAD_BYTES + 10 * FACT_VARINT_MAX + (size_t)event->n_lines * 3 * FACT_VARINT_MAX;
+	return FACT_HEAD_BYTES + 10 * FACT_VARINT_MAX + event->customer_id.len +
+	       (size_t)event->n_lines * 3 * FACT_VARINT_MAX;
 }
 
-size_t fact_encode(unsigned char *start, const struct fact *fact, const struct event *event,
-	const struct fact_texts *texts)
+size_t fact_encode(
+	unsigned char *start, const struct fact *fact, const struct event *event, const uint32_t *skus)
 {
 	unsigned char *at = start + 4;
 	uint32_t len;
@@ -63,10 +64,13 @@ size_t fact_encode(unsigned char *start, const struct fact *fact, const struct e
 	at = fact_put(at, (uint64_t)event->currency << 1 | (event->type == EVENT_REFUNDED ? FACT_REFUND : 0));
 	at = fact_put(at, (uint64_t)event->total_e4);
 	at = fact_put(at, (uint64_t)event->units);
-	at = fact_put(at, texts->customer == FACT_NO_CUSTOMER ? 0 : (uint64_t)texts->customer + 1);
+	at = fact_put(at, event->customer_id.len);
+	if (event->customer_id.len)
+		memcpy(at, event->customer_id.at, event->customer_id.len);
+	at += event->customer_id.len;
 	at = fact_put(at, event->n_lines);
 	for (uint32_t i = 0; i < event->n_lines; i++) {
-		at = fact_put(at, texts->skus[i]);
+		at = fact_put(at, skus[i]);
 		at = fact_put(at, (uint64_t)event->lines[i].quantity);
 		at = fact_put(at, (uint64_t)event->lines[i].unit_price_e4);
 	}
@@ -101,7 +105,7 @@ const unsigned char *fact_decode(
 	return next;
 }
 
-void fact_event(const unsigned char *at, struct event *event, struct fact_texts *texts)
+void fact_event(const unsigned char *at, struct event *event, uint32_t *skus)
 {
 	uint64_t minute, kind, total_e4, units, customer, n_lines;
 
@@ -110,6 +114,8 @@ void fact_event(const unsigned char *at, struct event *event, struct fact_texts 
 	at = fact_get(at, &total_e4);
 	at = fact_get(at, &units);
 	at = fact_get(at, &customer);
+	event->customer_id = (struct text){ customer ? (const char *)at : NULL, customer };
+	at += customer;
 	at = fact_get(at, &n_lines);
 	assert(n_lines <= EVENT_LINES_MAX);
 	event->time_ms = (int64_t)minute * MINUTE_MS;
@@ -118,14 +124,13 @@ void fact_event(const unsigned char *at, struct event *event, struct fact_texts 
 	event->total_e4 = (int64_t)total_e4;
 	event->units = (int64_t)units;
 	event->n_lines = (uint32_t)n_lines;
-	texts->customer = customer ? (uint32_t)(customer - 1) : FACT_NO_CUSTOMER;
 	for (uint32_t i = 0; i < event->n_lines; i++) {
 		uint64_t sku, quantity, price_e4;
 
 		at = fact_get(at, &sku);
 		at = fact_get(at, &quantity);
 		at = fact_get(at, &price_e4);
-		texts->skus[i] = (uint32_t)sku;
+		skus[i] = (uint32_t)sku;
 		event->lines[i].quantity = (int32_t)quantity;
 		event->lines[i].unit_price_e4 = (int64_t)price_e4;
 	}

@@ -1,6 +1,6 @@
 /* A fact: what a run keeps of a valid event until it is known which event of its id counts. A few dozen bytes
- * instead of the record: the id's hash, the place in the log, and what the sums need; skus and the customer
- * as numbers of the reader's dictionary. Pure. */
+ * instead of the record: the id's hash, the place in the log, and what the sums need; skus as numbers of the
+ * reader's dictionary. Pure. */
 #ifndef BATCH_FACTS_H
 #define BATCH_FACTS_H
 
@@ -14,14 +14,6 @@ enum fact_flag {
 	FACT_EXCLUDED = 8, /* not below the base's cut, and left out by speed's rules because it is late */
 };
 
-/* What speaks of texts by number. */
-struct fact_texts {
-	uint32_t customer; /* FACT_NO_CUSTOMER: none, or the event is older than what is kept by customer */
-	uint32_t *skus; /* one per line; room for EVENT_LINES_MAX */
-};
-
-#define FACT_NO_CUSTOMER UINT32_MAX
-
 struct fact {
 	struct event_id_hash id;
 	int32_t partition;
@@ -33,17 +25,17 @@ struct fact {
 /* An upper bound of the event's encoded size. */
 size_t fact_size_max(const struct event *event);
 
-/* Writes at most fact_size_max() bytes; returns how many. */
-size_t fact_encode(unsigned char *at, const struct fact *fact, const struct event *event,
-	const struct fact_texts *texts);
+/* Writes at most fact_size_max() bytes; returns how many. skus: a number per line. */
+size_t fact_encode(
+	unsigned char *at, const struct fact *fact, const struct event *event, const uint32_t *skus);
 
 /* Reads the fact at `at`; *ret_body is for fact_event(). Returns where the next one begins. The bytes are our
  * own. */
 const unsigned char *fact_decode(
 	const unsigned char *at, struct fact *ret_fact, const unsigned char **ret_body);
 
-/* The event as far as sums need it: time cut to the minute, lines with quantity and price; its texts are
- * numbers in *texts. event->lines: room for EVENT_LINES_MAX. */
-void fact_event(const unsigned char *body, struct event *event, struct fact_texts *texts);
+/* The event as far as sums need it: time cut to the minute, the customer (borrowed from the body), lines with
+ * quantity and price, their skus as numbers. event->lines and skus: room for EVENT_LINES_MAX. */
+void fact_event(const unsigned char *body, struct event *event, uint32_t *skus);
 
 #endif

@@ -21,15 +21,13 @@ struct reader_fold {
 	struct counters ignored;
 };
 
-void reader_init(struct reader *reader, const struct config *config, const struct bins_plan *plan,
-	bool explain, int64_t customers_from_ms)
+void reader_init(
+	struct reader *reader, const struct config *config, const struct bins_plan *plan, bool explain)
 {
-	*reader = (struct reader){
-		.config = config, .explain = explain, .customers_from_ms = customers_from_ms
-	};
+	*reader = (struct reader){ .config = config, .explain = explain };
 	reader->parser = event_parser_new();
 	reader->texts = dictionary_new();
-	reader->numbers.skus = xcalloc(EVENT_LINES_MAX, sizeof(*reader->numbers.skus));
+	reader->skus = xcalloc(EVENT_LINES_MAX, sizeof(*reader->skus));
 	bins_writer_init(&reader->bins, plan);
 	names_init(&reader->names);
 	ledger_init(&reader->ledger);
@@ -45,7 +43,7 @@ void reader_release(struct reader *reader)
 	free(reader->parts);
 	event_parser_free(reader->parser);
 	dictionary_free(reader->texts);
-	free(reader->numbers.skus);
+	free(reader->skus);
 	bins_writer_release(&reader->bins);
 	names_release(&reader->names);
 	ledger_release(&reader->ledger);
@@ -158,18 +156,15 @@ static int reader_keep(struct reader *reader, const struct record *record, const
 
 	if (!room)
 		return -1;
-	reader->numbers.customer = event->customer_id.at && event->time_ms >= reader->customers_from_ms
-					   ? dictionary_put(reader->texts, event->customer_id)
-					   : FACT_NO_CUSTOMER;
 	for (uint32_t i = 0; i < event->n_lines; i++) {
 		const struct event_line *line = &event->lines[i];
 
-		reader->numbers.skus[i] = dictionary_put(reader->texts, line->sku);
+		reader->skus[i] = dictionary_put(reader->texts, line->sku);
 		if (line->name.at)
-			names_see(&reader->names, reader->numbers.skus[i], line->name, event->time_ms,
-				fact.partition, fact.offset);
+			names_see(&reader->names, reader->skus[i], line->name, event->time_ms, fact.partition,
+				fact.offset);
 	}
-	bins_used(&reader->bins, bin, fact_encode(room, &fact, event, &reader->numbers));
+	bins_used(&reader->bins, bin, fact_encode(room, &fact, event, reader->skus));
 	return 0;
 }
 

@@ -19,10 +19,9 @@ struct reader {
 	struct reader_fold *folds; /* one per part */
 	int n_parts;
 	bool explain; /* speed's rules are applied too, for the corrections */
-	int64_t customers_from_ms; /* as in struct tally */
 	struct event_parser *parser;
-	struct dictionary *texts; /* skus and customers */
-	struct fact_texts numbers; /* of the event at hand */
+	struct dictionary *texts; /* skus */
+	uint32_t *skus; /* owned; of the event at hand */
 	pthread_t thread;
 	bool started;
 
@@ -39,8 +38,8 @@ struct reader {
 	_Atomic bool give_up; /* set from outside: another reader has failed */
 };
 
-void reader_init(struct reader *reader, const struct config *config, const struct bins_plan *plan,
-	bool explain, int64_t customers_from_ms);
+void reader_init(
+	struct reader *reader, const struct config *config, const struct bins_plan *plan, bool explain);
 void reader_release(struct reader *reader);
 /* Before reader_start(). */
 void reader_add(struct reader *reader, struct part *part);

@@ -27,6 +27,7 @@ struct result_work {
 	int n_readers;
 	struct winners_source *sources; /* one per reader */
 	struct result_searcher *searchers;
+	struct customers *customers; /* one per searcher, or NULL */
 	int n_searchers;
 	_Atomic unsigned next_bin, bins_done;
 	_Atomic bool failed;
@@ -108,7 +109,7 @@ static void result_open(struct result_work *work)
 	work->readers = xcalloc((size_t)work->n_readers, sizeof(*work->readers));
 	work->sources = xcalloc((size_t)work->n_readers, sizeof(*work->sources));
 	for (int i = 0; i < work->n_readers; i++) {
-		reader_init(&work->readers[i], config, &work->plan, work->explain, work->customers_from_ms);
+		reader_init(&work->readers[i], config, &work->plan, work->explain);
 		work->sources[i] = (struct winners_source){ &work->readers[i].bins, work->readers[i].texts };
 	}
 	result_share(work);
@@ -191,18 +192,32 @@ static bool result_searchers_over(const struct result_work *work)
 	return true;
 }
 
+/* A quarter of the memory, beside the half of the bins that are searched: the facts go as they are read. */
+static void result_open_customers(struct result_work *work)
+{
+	size_t max_bytes = (size_t)(work->config->memory_bytes / 4 / work->n_searchers);
+
+	if (!work->config->rules.customers)
+		return;
+	work->customers = xcalloc((size_t)work->n_searchers, sizeof(*work->customers));
+	for (int i = 0; i < work->n_searchers; i++)
+		customers_init(&work->customers[i], max_bytes, work->config->spill_dir);
+}
+
 static int result_find_winners(struct result_work *work, struct err *err)
 {
 	int failed = 0;
 
 	progress_phase(work->progress, "folding", "bins", work->plan.n_bins);
+	result_open_customers(work);
 	work->searchers = xcalloc((size_t)work->n_searchers, sizeof(*work->searchers));
 	for (int i = 0; i < work->n_searchers; i++) {
 		struct result_searcher *searcher = &work->searchers[i];
 		int status;
 
 		searcher->work = work;
-		winners_init(&searcher->winners, &work->config->calendar, work->customers_from_ms);
+		winners_init(&searcher->winners, &work->config->calendar, work->customers_from_ms,
+			work->customers ? &work->customers[i] : NULL);
 		status = pthread_create(&searcher->thread, NULL, result_search, searcher);
 		searcher->started = !status;
 		if (status) {
@@ -235,12 +250,16 @@ static int result_merge(
 	for (int i = 0; i < work->n_searchers; i++)
 		if (winners_merge(&result->sums, &work->searchers[i].winners, err))
 			return -1;
+	for (int i = 0; i < work->n_searchers && work->customers; i++) {
+		result->n_of_customers += work->customers[i].n_events;
+		result->spilled_bytes += work->customers[i].spill.bytes;
+	}
 	for (int i = 0; i < work->n_readers; i++) {
 		const struct reader *reader = &work->readers[i];
 
 		counters_add(&result->counters, &reader->counters);
 		names_merge(&result->names, result->sums.tally.texts, &reader->names, reader->texts);
-		result->spilled_bytes += reader->bins.spilled_bytes;
+		result->spilled_bytes += reader->bins.spill.bytes;
 		if (ledger_merge(ledger, &reader->ledger, err))
 			return -1;
 	}
@@ -335,7 +354,7 @@ int result_compute(struct result *ret_result, const struct config *config, struc
 	if (config->rules.customers)
 		result.customers_from_ms = (now_ms - TALLY_CUSTOMERS_MS) / MINUTE_MS * MINUTE_MS;
 	work.customers_from_ms = result.customers_from_ms;
-	winners_init(&result.sums, &config->calendar, result.customers_from_ms);
+	winners_init(&result.sums, &config->calendar, result.customers_from_ms, NULL);
 	table_init(&result.days, sizeof(struct day_sum), sizeof(struct day_key));
 	names_init(&result.names);
 	failed = result_work(&result, &work, ledger, err);
@@ -343,6 +362,8 @@ int result_compute(struct result *ret_result, const struct config *config, struc
 		winners_release(&work.searchers[i].winners);
 	for (int i = 0; i < work.n_readers; i++)
 		reader_release(&work.readers[i]);
+	result.customers = work.customers;
+	result.n_customers = work.customers ? work.n_searchers : 0;
 	free(work.searchers);
 	free(work.sources);
 	free(work.readers);
@@ -358,4 +379,7 @@ void result_release(struct result *result)
 	winners_release(&result->sums);
 	table_release(&result->days);
 	names_release(&result->names);
+	for (int i = 0; i < result->n_customers; i++)
+		customers_release(&result->customers[i]);
+	free(result->customers);
 }

@@ -19,6 +19,9 @@ struct day_sum {
 struct result {
 	struct winners sums; /* .tally and .ledger of all bins */
 	struct table days; /* struct day_sum */
+	struct customers *customers; /* owned array, one per searching thread; NULL when they are not kept */
+	int n_customers;
+	int64_t n_of_customers; /* counted events that have a customer */
 	struct names names; /* by number in sums.tally.texts */
 	struct counters counters; /* records, counted, duplicate, late, rejected: over all partitions */
 	int64_t customers_from_ms; /* orders are kept by customer from this event time on; TALLY_NO_CUSTOMERS

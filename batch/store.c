@@ -54,7 +54,7 @@ static void store_revenue(struct copy *copy, const struct revenue *revenue)
 
 static void store_table(char name[64], const char *parent, int64_t run)
 {
-	snprintf(name, 64, "%s_r%" PRId64, parent, run);
+	snprintf(name, 64, "lambda.%s_r%" PRId64, parent, run);
 }
 
 static int store_minutes(const struct config *config, PGconn *conn, int64_t run, const struct result *result,
@@ -221,6 +221,60 @@ static int store_customers(PGconn *conn, int64_t run, const struct result *resul
 	return copy_end(&copy, err);
 }
 
+/* --- customers over all history --- */
+
+struct store_parts {
+	struct copy copy;
+	struct progress *progress;
+	int64_t *done;
+};
+
+static int store_customer_part(void *arg, const struct customer_sum *sum, struct err *err)
+{
+	struct store_parts *parts = arg;
+
+	(void)err; /* failures show in copy_end() */
+	copy_row(&parts->copy, 8);
+	copy_text(&parts->copy, sum->customer);
+	copy_text(&parts->copy, store_text(currency_code(sum->currency)));
+	copy_int64(&parts->copy, sum->revenue.gross_e4);
+	copy_int64(&parts->copy, sum->revenue.refunds_e4);
+	copy_int64(&parts->copy, sum->revenue.orders);
+	copy_int64(&parts->copy, sum->revenue.refund_count);
+	copy_int64(&parts->copy, sum->first_minute);
+	copy_int64(&parts->copy, sum->last_minute);
+	if (++*parts->done % STORE_STEP == 0)
+		progress_at(parts->progress, *parts->done);
+	return 0;
+}
+
+/* Postgres adds up the parts that the threads have, and ranks: sorting is what it does best, in bounded
+ * memory. */
+static int store_segments(PGconn *conn, int64_t run, const struct result *result, struct progress *progress,
+	int64_t *done, struct err *err)
+{
+	struct store_parts parts = { .progress = progress, .done = done };
+	SCOPED(pg_result_free) PGresult *filled = NULL;
+	char number[DATABASE_NUMBER_MAX];
+	int failed = 0;
+
+	if (pg_exec(conn, sql_customer_parts_create, 0, NULL, NULL, err))
+		return -1;
+	copy_start(&parts.copy, conn, "pg_temp.customer_parts");
+	for (int i = 0; i < result->n_customers && !failed; i++)
+		failed = customers_each(&result->customers[i], store_customer_part, &parts, err);
+	if (copy_end(&parts.copy, failed ? &(struct err){ 0 } : err) || failed ||
+		pg_exec(conn, sql_customer_parts_fill, 1,
+			(const char *const[]){ database_number(number, run) }, &filled, err))
+		return -1;
+	if (pg_number(filled, 0, 0) != result->n_of_customers)
+		return err_set(err, ERR_INTERNAL,
+			"control totals: the customers have %" PRId64 " events, not %" PRId64
+			"; nothing is published",
+			pg_number(filled, 0, 0), result->n_of_customers);
+	return 0;
+}
+
 static int store_try(const struct config *config, PGconn *conn, int64_t run, const struct result *result,
 	struct progress *progress, int64_t *done, struct err *err)
 {
@@ -236,6 +290,7 @@ static int store_try(const struct config *config, PGconn *conn, int64_t run, con
 		store_products(conn, run, result, progress, done, err) ||
 		store_names(conn, run, result, done, err) || store_late(conn, run, result, done, err) ||
 		store_customers(conn, run, result, progress, done, err) ||
+		(result->customers && store_segments(conn, run, result, progress, done, err)) ||
 		pg_exec(conn, sql_run_tables_finish, 1, params, NULL, err) ||
 		pg_exec(conn, "COMMIT", 0, NULL, NULL, err))
 		return -1;
@@ -251,6 +306,8 @@ int store_result(const struct config *config, PGconn **conn, int64_t run, const 
 	int64_t done;
 	bool another;
 
+	for (int i = 0; i < result->n_customers; i++)
+		n_rows += customers_count(&result->customers[i]);
 	progress_phase(progress, "copying", "rows", n_rows);
 	for (int left = 2;; left--) {
 		if (batch_stop_asked())

@@ -24,16 +24,17 @@ struct winner_seen {
 
 static_assert(sizeof(struct winner_seen) == 24, "no padding in a key");
 
-void winners_init(struct winners *winners, const struct calendar *calendar, int64_t customers_from_ms)
+void winners_init(struct winners *winners, const struct calendar *calendar, int64_t customers_from_ms,
+	struct customers *customers)
 {
-	*winners = (struct winners){ .calendar = calendar };
+	*winners = (struct winners){ .calendar = calendar, .customers = customers };
 	table_init(&winners->ids, sizeof(struct winner_entry), sizeof(struct event_id_hash));
 	table_init(&winners->seen, sizeof(struct winner_seen), sizeof(struct winner_seen));
 	tally_init(&winners->tally);
 	winners->tally.customers_from_ms = customers_from_ms;
 	ledger_init(&winners->ledger);
 	winners->event.lines = xcalloc(EVENT_LINES_MAX, sizeof(*winners->event.lines));
-	winners->numbers.skus = xcalloc(EVENT_LINES_MAX, sizeof(*winners->numbers.skus));
+	winners->skus = xcalloc(EVENT_LINES_MAX, sizeof(*winners->skus));
 }
 
 void winners_release(struct winners *winners)
@@ -43,7 +44,7 @@ void winners_release(struct winners *winners)
 	tally_release(&winners->tally);
 	ledger_release(&winners->ledger);
 	free(winners->event.lines);
-	free(winners->numbers.skus);
+	free(winners->skus);
 	free(winners->cursor.buffer);
 	*winners = (struct winners){ 0 };
 }
@@ -175,7 +176,7 @@ static int winners_count(struct winners *winners, const struct winners_source *s
 	bool loaded = counts || winner_is(&entry->base, fact) || fact->flags & FACT_SPEED;
 
 	if (loaded)
-		fact_event(body, event, &winners->numbers);
+		fact_event(body, event, winners->skus);
 	if (loaded && winners_explain(winners, entry, fact, err))
 		return -1;
 	if (!counts) {
@@ -183,16 +184,15 @@ static int winners_count(struct winners *winners, const struct winners_source *s
 		return 0;
 	}
 	winners->tally.counters.counted++;
-	event->customer_id = (struct text){ NULL, 0 };
-	if (winners->numbers.customer != FACT_NO_CUSTOMER)
-		event->customer_id = dictionary_get(source->texts, winners->numbers.customer);
 	for (uint32_t i = 0; i < event->n_lines; i++)
-		event->lines[i].sku = dictionary_get(source->texts, winners->numbers.skus[i]);
+		event->lines[i].sku = dictionary_get(source->texts, winners->skus[i]);
 	if (fact->flags & FACT_LATE) {
 		winners->tally.counters.late++;
 		if (tally_add_late(&winners->tally, winners->calendar, event, fact->late_ms, err))
 			return -1;
 	}
+	if (winners->customers && customers_add(winners->customers, event, err))
+		return -1;
 	return tally_add(&winners->tally, winners->calendar, event, err);
 }
 

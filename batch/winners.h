@@ -6,6 +6,7 @@
 #define BATCH_WINNERS_H
 
 #include "batch/bins.h"
+#include "batch/customers.h"
 #include "batch/facts.h"
 #include "batch/ledger.h"
 #include "common/kernel/tally.h"
@@ -22,13 +23,15 @@ struct winners {
 	struct table seen; /* (id, partition) that lost against another partition; rarely used */
 	struct bins_cursor cursor;
 	struct tally tally; /* out: what counts; tally.counters: counted, duplicate, late */
+	struct customers *customers; /* out, borrowed; NULL: not wanted */
 	struct ledger ledger; /* out: LEDGER_BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION, LATE_EXCLUDED */
 	struct event event; /* of the fact at hand */
-	struct fact_texts numbers;
+	uint32_t *skus; /* owned; of its lines, numbers in the source's texts */
 };
 
 /* customers_from_ms: as in struct tally. */
-void winners_init(struct winners *winners, const struct calendar *calendar, int64_t customers_from_ms);
+void winners_init(struct winners *winners, const struct calendar *calendar, int64_t customers_from_ms,
+	struct customers *customers);
 void winners_release(struct winners *winners);
 
 /* Memory that the search takes per id of a bin, about. */

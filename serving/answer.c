@@ -53,7 +53,8 @@ static struct body *index_body(void)
 	static const char *const links[] = { "/v1/revenue/today", "/v1/revenue/{date}",
 		"/v1/revenue?from={date}&to={date}&step=day",
 		"/v1/products/top?date={date}&by={net|units}&limit={n}", "/v1/late?date={date}",
-		"/v1/customers/{id}/orders?window={n}h", "/livez", "/readyz", "/metrics" };
+		"/v1/customers/{id}", "/v1/customers/{id}/orders?window={n}h", "/v1/segments", "/livez",
+		"/readyz", "/metrics" };
 	struct out out;
 
 	out_init(&out, 4096);
@@ -100,6 +101,11 @@ static void answer_ready(struct answer *answer, const struct server *server)
 	answer_problem(answer, &problem);
 }
 
+static bool is_of_customers(enum question_route route)
+{
+	return route == QUESTION_CUSTOMER || route == QUESTION_PROFILE || route == QUESTION_SEGMENTS;
+}
+
 /* False: the answer comes later. */
 static bool answer_get(struct answer *answer, struct server *server, const struct http_request *request,
 	struct waiter *waiter)
@@ -125,9 +131,11 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 		answer_take(answer, request, body, &problem);
 		return true;
 	case QUESTION_CUSTOMER:
+	case QUESTION_PROFILE:
+	case QUESTION_SEGMENTS:
 	case QUESTION_RANGE:
 	case QUESTION_PRODUCTS:
-		if (question->route == QUESTION_CUSTOMER && !live->config->rules.customers) {
+		if (is_of_customers(question->route) && !live->config->rules.customers) {
 			problem_set(&problem, 404, "orders are not kept by customer here: --customers=no");
 		} else if (live->snapshot) {
 			costly_ask(&server->costly, waiter);

@@ -21,6 +21,10 @@ static void costly_answer(struct costly *costly, struct waiter *waiter)
 		customers_ask(costly->customers, waiter);
 		return;
 	}
+	if (!waiter->gone && rows_knows(waiter->question.route)) {
+		rows_ask(costly->rows, waiter);
+		return;
+	}
 	if (waiter->gone)
 		problem_set(&problem, 503, "nobody waits for this any more");
 	else if (body_bytes_alive() > COSTLY_BODIES_MAX_BYTES)
@@ -54,11 +58,12 @@ void costly_ask(struct costly *costly, struct waiter *waiter)
 }
 
 void costly_open(struct costly *costly, uv_loop_t *loop, struct live *live, struct products *products,
-	struct customers *customers)
+	struct customers *customers, struct rows *rows)
 {
 	costly->live = live;
 	costly->products = products;
 	costly->customers = customers;
+	costly->rows = rows;
 	costly->end = &costly->first;
 	uv_idle_init(loop, &costly->idle);
 	costly->idle.data = costly;

@@ -6,6 +6,7 @@
 
 #include "serving/customers.h"
 #include "serving/products.h"
+#include "serving/rows.h"
 
 enum {
 	COSTLY_TURN_NS = 2000 * 1000, /* in each turn of the loop; one answer may take longer */
@@ -16,13 +17,14 @@ struct costly {
 	struct live *live; /* borrowed */
 	struct products *products; /* borrowed */
 	struct customers *customers; /* borrowed */
+	struct rows *rows; /* borrowed */
 	uv_idle_t idle; /* runs while somebody waits */
 	struct waiter *first, **end; /* borrowed */
 	bool opened;
 };
 
 void costly_open(struct costly *costly, uv_loop_t *loop, struct live *live, struct products *products,
-	struct customers *customers);
+	struct customers *customers, struct rows *rows);
 /* Whoever waits is told. Half-open is fine; the struct must live until the loop has closed its handles. */
 void costly_close(struct costly *costly);
 

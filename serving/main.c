@@ -18,6 +18,7 @@ struct app {
 	struct live live;
 	struct products products;
 	struct customers customers;
+	struct rows rows;
 	struct server server;
 	bool has_loop, stopping;
 };
@@ -80,13 +81,14 @@ static int app_open(struct app *app, struct err *err)
 		uv_signal_start(&app->signals[i], app_on_signal, numbers[i]);
 	}
 	app_timers(app);
-	if (server_open(
-		    &app->server, &app->loop, &app->config, &app->live, &app->products, &app->customers, err))
+	if (server_open(&app->server, &app->loop, &app->config, &app->live, &app->products, &app->customers,
+		    &app->rows, err))
 		return -1;
 	if (live_open(&app->live, &app->loop, &app->config, err))
 		return -1;
 	return products_open(&app->products, &app->loop, &app->live, err) ||
-			       customers_open(&app->customers, &app->loop, &app->live, err)
+			       customers_open(&app->customers, &app->loop, &app->live, err) ||
+			       rows_open(&app->rows, &app->loop, &app->live, err)
 		       ? -1
 		       : 0;
 }
@@ -102,6 +104,7 @@ static void app_on_draining(uv_timer_t *timer)
 	live_close(&app->live);
 	products_close(&app->products);
 	customers_close(&app->customers);
+	rows_close(&app->rows);
 	uv_close((uv_handle_t *)&app->draining, NULL);
 	uv_close((uv_handle_t *)&app->watchdog, NULL);
 }

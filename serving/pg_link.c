@@ -183,8 +183,10 @@ static void pg_link_check(struct pg_link *link)
 	PQsetnonblocking(link->conn, 1);
 	link->state = PG_LINK_CHECKING;
 	link->check = (struct pg_link_call){ .done = pg_link_on_checked, .sql = sql_migrations_version };
+	link->check.next = link->calls; /* those who asked before it was up come behind */
 	link->calls = &link->check;
-	link->calls_end = &link->check.next;
+	if (!link->check.next)
+		link->calls_end = &link->check.next;
 	if (pg_link_next(link, &err))
 		pg_link_fail(link, &err);
 }
@@ -489,7 +491,7 @@ void pg_link_close(struct pg_link *link)
 
 int pg_link_send(struct pg_link *link, struct pg_link_call *call, struct err *err)
 {
-	if (link->state != PG_LINK_UP)
+	if (link->state != PG_LINK_UP && link->away)
 		return err_set(err, ERR_DATABASE, "postgres is not connected");
 	call->next = NULL;
 	*link->calls_end = call;

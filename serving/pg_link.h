@@ -45,7 +45,8 @@ MUST_USE int pg_link_open(uv_loop_t *loop, const char *uri, const char *role,
 /* Statements under way and waiting end with ERR_STOPPED before this returns; the link frees itself. */
 void pg_link_close(struct pg_link *link);
 
-/* -1: not connected, nothing will be called. */
+/* -1: not connected, nothing will be called. While the first attempt to connect is under way the call waits
+ * for it. */
 MUST_USE int pg_link_send(struct pg_link *link, struct pg_link_call *call, struct err *err);
 /* An attempt to connect has failed since the connection was last up, or ever. */
 bool pg_link_is_away(const struct pg_link *link);

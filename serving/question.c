@@ -14,6 +14,8 @@ static const unsigned route_parameters[QUESTION_N_ROUTES] = {
 	[QUESTION_DAY] = 1u << P_CURRENCY | 1u << P_VIEW,
 	[QUESTION_RANGE] = 1u << P_FROM | 1u << P_TO | 1u << P_STEP | 1u << P_CURRENCY | 1u << P_VIEW,
 	[QUESTION_CUSTOMER] = 1u << P_WINDOW | 1u << P_CURRENCY | 1u << P_VIEW,
+	[QUESTION_PROFILE] = 1u << P_CURRENCY,
+	[QUESTION_SEGMENTS] = 1u << P_CURRENCY,
 	[QUESTION_LATE] = 1u << P_DATE | 1u << P_CURRENCY | 1u << P_VIEW,
 	[QUESTION_PRODUCTS] = 1u << P_DATE | 1u << P_BY | 1u << P_LIMIT | 1u << P_CURRENCY | 1u << P_VIEW,
 };
@@ -223,6 +225,7 @@ static int parse_path(const char *path, struct question *question, struct proble
 		{ "/v1/revenue", QUESTION_RANGE, false },
 		{ "/v1/products/top", QUESTION_PRODUCTS, true },
 		{ "/v1/late", QUESTION_LATE, true },
+		{ "/v1/segments", QUESTION_SEGMENTS, false },
 		{ "/v1", QUESTION_INDEX, false },
 		{ "/livez", QUESTION_LIVEZ, false },
 		{ "/readyz", QUESTION_READYZ, false },
@@ -246,21 +249,25 @@ static int parse_path(const char *path, struct question *question, struct proble
 	return problem_set(problem, 404, "there is nothing at '%.80s'; see /v1 for what there is", path);
 }
 
-/* /v1/customers/ID/orders, with the ID still encoded: it may hold any character. 0: it is no such path. */
+/* /v1/customers/ID and /v1/customers/ID/orders, with the ID still encoded: it may hold any character. 0: it
+ * is no such path. */
 static int parse_customer(struct text path, struct question *question, struct problem *problem)
 {
 	static const char before[] = "/v1/customers/", behind[] = "/orders";
 	size_t n_before = sizeof(before) - 1, n_behind = sizeof(behind) - 1;
 	struct text id;
+	bool orders;
 	int len;
 
-	if (path.len < n_before + n_behind || memcmp(path.at, before, n_before) != 0 ||
-		memcmp(path.at + path.len - n_behind, behind, n_behind) != 0)
+	if (path.len < n_before || memcmp(path.at, before, n_before) != 0)
 		return 0;
-	id = (struct text){ path.at + n_before, path.len - n_before - n_behind };
+	id = (struct text){ path.at + n_before, path.len - n_before };
+	orders = id.len >= n_behind && !memcmp(id.at + id.len - n_behind, behind, n_behind);
+	if (orders)
+		id.len -= n_behind;
 	if (memchr(id.at, '/', id.len))
 		return 0;
-	question->route = QUESTION_CUSTOMER;
+	question->route = orders ? QUESTION_CUSTOMER : QUESTION_PROFILE;
 	len = http_decode(id, false, question->customer, sizeof(question->customer));
 	if (len < 1 || !utf8_is_valid((struct text){ question->customer, (size_t)len }))
 		return problem_set(problem, 400,

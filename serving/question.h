@@ -23,6 +23,8 @@ enum {
 	X(LATE, "late") \
 	X(PRODUCTS, "products") \
 	X(CUSTOMER, "customer") \
+	X(PROFILE, "profile") \
+	X(SEGMENTS, "segments") \
 	X(LIVEZ, "livez") \
 	X(READYZ, "readyz") \
 	X(METRICS, "metrics") \
@@ -46,7 +48,7 @@ struct question {
 	bool by_units;
 	int limit;
 	int window_minutes; /* of CUSTOMER */
-	char customer[EVENT_ID_MAX_BYTES + 1]; /* of CUSTOMER; UTF-8 */
+	char customer[EVENT_ID_MAX_BYTES + 1]; /* of CUSTOMER and PROFILE; UTF-8 */
 };
 
 /* -1 with a problem: 404 for a path that is not there, 400 for parameters. *ret_question's route is set in

@@ -245,6 +245,22 @@ void render_provenance(struct out *out, const struct snapshot *snapshot, const s
 	out_string(out, "caveat", caveat_write(snapshot, question, caveat) ? caveat : NULL);
 }
 
+void render_batch_provenance(
+	struct out *out, const struct snapshot *snapshot, const struct question *question)
+{
+	struct snapshot batch = *snapshot;
+	struct question confirmed = *question;
+	char caveat[CAVEAT_MAX];
+
+	batch.degraded &= 1u << DEGRADED_BATCH_UNAVAILABLE | 1u << DEGRADED_TRUNCATED_HISTORY;
+	batch.n_missing = 0;
+	confirmed.view = QUESTION_BATCH;
+	out_time(out, "as_of", snapshot->as_of_ms);
+	put_batch(out, snapshot->picture->batch);
+	put_degraded(out, &batch);
+	out_string(out, "caveat", caveat_write(&batch, &confirmed, caveat) ? caveat : NULL);
+}
+
 struct body *render_finish(struct out *out, int failed, struct problem *problem)
 {
 	struct body *body;

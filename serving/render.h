@@ -19,6 +19,10 @@ struct body *render_range(
 /* The part that every answer ends with, from "as_of" to "caveat", for the days of the question. */
 void render_provenance(struct out *out, const struct snapshot *snapshot, const struct question *question);
 
+/* The same for an answer that is of the run alone. */
+void render_batch_provenance(
+	struct out *out, const struct snapshot *snapshot, const struct question *question);
+
 /* Ends an answer: takes *out. failed: a sum did not fit. NULL with a problem then, or when it is too large.
  */
 struct body *render_finish(struct out *out, int failed, struct problem *problem);

@@ -39,7 +39,8 @@ struct server {
 /* ERR_USAGE when the address is none, or the file of tokens is not as it should be; ERR_OS when it cannot be
  * listened on. */
 MUST_USE int server_open(struct server *server, uv_loop_t *loop, const struct config *config,
-	struct live *live, struct products *products, struct customers *customers, struct err *err);
+	struct live *live, struct products *products, struct customers *customers, struct rows *rows,
+	struct err *err);
 /* Begins to drain; half-open is fine. */
 void server_stop(struct server *server);
 /* Has the last request been answered, or cut off? Then server_close(). */

@@ -49,6 +49,7 @@ static const char *write_question(const struct question *q, char *query, size_t 
 		[QUESTION_RANGE] = "/v1/revenue",
 		[QUESTION_PRODUCTS] = "/v1/products/top",
 		[QUESTION_LATE] = "/v1/late",
+		[QUESTION_SEGMENTS] = "/v1/segments",
 		[QUESTION_LIVEZ] = "/livez",
 		[QUESTION_READYZ] = "/readyz",
 		[QUESTION_METRICS] = "/metrics",
@@ -74,13 +75,18 @@ static const char *write_question(const struct question *q, char *query, size_t 
 	if (q->route == QUESTION_LATE)
 		snprintf(query, size, "view=%s%s%s%s", views[q->view], currency,
 			q->today ? "" : "&date=", q->today ? "" : from);
-	if (q->route == QUESTION_CUSTOMER) {
-		snprintf(query, size, "view=%s%s&window=%dmin", views[q->view], currency, q->window_minutes);
+	if ((q->route == QUESTION_PROFILE || q->route == QUESTION_SEGMENTS) && *currency)
+		snprintf(query, size, "%s", currency + 1);
+	if (q->route == QUESTION_CUSTOMER || q->route == QUESTION_PROFILE) {
+		if (q->route == QUESTION_CUSTOMER)
+			snprintf(query, size, "view=%s%s&window=%dmin", views[q->view], currency,
+				q->window_minutes);
 		len = (size_t)snprintf(written, sizeof(written), "/v1/customers/");
 		for (const char *at = q->customer; *at; at++)
 			len += (size_t)snprintf(
 				written + len, sizeof(written) - len, "%%%02x", (unsigned char)*at);
-		snprintf(written + len, sizeof(written) - len, "/orders");
+		if (q->route == QUESTION_CUSTOMER)
+			snprintf(written + len, sizeof(written) - len, "/orders");
 		return written;
 	}
 	if (q->route != QUESTION_DAY || q->today)

@@ -115,7 +115,7 @@ def test_parts_and_parameters(world, stack):
     for path, status in (("/v1/customers/c1/orders?window=49h", 400), ("/v1/customers/c1/orders?window=59min", 400),
                          ("/v1/customers/c1/orders?window=24", 400), ("/v1/customers/c1/orders?date=2026-01-01", 400),
                          ("/v1/customers//orders", 400), (f"/v1/customers/{'x' * 65}/orders", 400), ("/v1/customers/%FF/orders", 400),
-                         ("/v1/customers/%00/orders", 400), ("/v1/customers/c1", 404), ("/v1/customers/a/b/orders", 404)):
+                         ("/v1/customers/%00/orders", 400), ("/v1/customers/a/b/orders", 404)):
         assert world.get(path)[0] == status, path
     stack.stop("redis")
     try:

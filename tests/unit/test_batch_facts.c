@@ -13,6 +13,7 @@
 enum { N_LINES_MAX = EVENT_LINES_MAX };
 
 static uint64_t random_state = 1;
+static const char random_text[EVENT_ID_MAX_BYTES] = "\xf0\x9f\x98\x80 any bytes, up to the limit";
 
 static uint64_t random_next(void)
 {
@@ -22,15 +23,13 @@ static uint64_t random_next(void)
 	return random_state;
 }
 
-static void check_roundtrip(
-	const struct fact *fact, const struct event *event, uint32_t customer, uint32_t *skus)
+static void check_roundtrip(const struct fact *fact, const struct event *event, const uint32_t *skus)
 {
 	SCOPED(xfreep) unsigned char *buf = xmalloc(fact_size_max(event));
 	SCOPED(xfreep) struct event_line *lines = xcalloc(N_LINES_MAX, sizeof(*lines));
 	SCOPED(xfreep) uint32_t *got_skus = xcalloc(N_LINES_MAX, sizeof(*got_skus));
 	struct event got = { .lines = lines };
-	struct fact_texts texts = { customer, skus }, got_texts = { 0, got_skus };
-	size_t size = fact_encode(buf, fact, event, &texts);
+	size_t size = fact_encode(buf, fact, event, skus);
 	const unsigned char *body;
 	struct fact head;
 
@@ -41,8 +40,11 @@ static void check_roundtrip(
 	assert_int_equal(head.flags, fact->flags);
 	assert_true(head.offset == fact->offset && head.record_ms == fact->record_ms);
 	assert_true(head.late_ms == (fact->flags & FACT_LATE ? fact->late_ms : 0));
-	fact_event(body, &got, &got_texts);
-	assert_int_equal(got_texts.customer, customer);
+	fact_event(body, &got, got_skus);
+	assert_int_equal(got.customer_id.len, event->customer_id.len);
+	assert_true(!got.customer_id.at == !event->customer_id.at);
+	if (got.customer_id.len)
+		assert_memory_equal(got.customer_id.at, event->customer_id.at, got.customer_id.len);
 	assert_true(got.time_ms == event->time_ms / MINUTE_MS * MINUTE_MS);
 	assert_true(got.currency == event->currency && got.type == event->type &&
 		    got.total_e4 == event->total_e4);
@@ -63,7 +65,7 @@ static void test_fact_extremes(void **state)
 
 	(void)state;
 	lines[0].quantity = 1;
-	check_roundtrip(&fact, &event, FACT_NO_CUSTOMER, skus);
+	check_roundtrip(&fact, &event, skus);
 
 	fact = (struct fact){ { UINT64_MAX, UINT64_MAX }, INT32_MAX, FACT_BELOW_BASE | FACT_SPEED | FACT_LATE,
 		INT64_MAX, INT64_MIN, INT64_MAX };
@@ -79,7 +81,8 @@ static void test_fact_extremes(void **state)
 		lines[i].unit_price_e4 = INT64_C(99999999999999);
 		skus[i] = UINT32_MAX - (uint32_t)i;
 	}
-	check_roundtrip(&fact, &event, FACT_NO_CUSTOMER - 1, skus);
+	event.customer_id = (struct text){ random_text, EVENT_ID_MAX_BYTES };
+	check_roundtrip(&fact, &event, skus);
 }
 
 static void test_fact_random(void **state)
@@ -105,7 +108,10 @@ static void test_fact_random(void **state)
 			lines[i].quantity = 1 + (int32_t)(random_next() % EVENT_QUANTITY_MAX);
 			lines[i].unit_price_e4 = (int64_t)(random_next() >> 20);
 		}
-		check_roundtrip(&fact, &event, random_next() & 1 ? FACT_NO_CUSTOMER : skus[0] >> 1, skus);
+		if (random_next() & 1)
+			event.customer_id =
+				(struct text){ random_text, 1 + random_next() % EVENT_ID_MAX_BYTES };
+		check_roundtrip(&fact, &event, skus);
 	}
 }
 
@@ -174,7 +180,7 @@ static void test_bins(void **state)
 
 		bins_writer_init(&writer, &plan);
 		fill(&writer, 10007, cases[i].size, &err);
-		assert_int_equal(writer.spilled_bytes > 0, cases[i].spills);
+		assert_int_equal(writer.spill.bytes > 0, cases[i].spills);
 		check_filled(&writer, 10007, cases[i].size);
 		bins_writer_release(&writer);
 	}
@@ -214,7 +220,7 @@ static void test_bins_disk_full(void **state)
 		FILE *full = fopen("/dev/full", "w"); /* every write to it fails with ENOSPC */
 
 		assert_non_null(full);
-		writer.fd = dup(fileno(full));
+		writer.spill.fd = dup(fileno(full));
 		fclose(full);
 	}
 	while ((room = bins_room(&writer, 0, 2048, &err))) {

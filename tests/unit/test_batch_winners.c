@@ -223,6 +223,7 @@ static void feed_all(const struct log *log, struct reader readers[2], struct par
 
 struct outcome {
 	struct winners winners;
+	struct customers customers;
 	struct ledger ledger;
 	struct counters counters;
 	int64_t spilled_bytes;
@@ -245,12 +246,13 @@ static void run_code(const struct log *log, bool spill, struct outcome *outcome)
 	struct winners_source sources[2];
 	struct err err;
 
-	winners_init(&outcome->winners, &config.calendar, customers_from_ms());
+	customers_init(&outcome->customers, spill ? 0 : 1 << 30, "/tmp");
+	winners_init(&outcome->winners, &config.calendar, customers_from_ms(), &outcome->customers);
 	ledger_init(&outcome->ledger);
 	outcome->counters = (struct counters){ 0 };
 	outcome->spilled_bytes = 0;
 	for (int i = 0; i < 2; i++) {
-		reader_init(&readers[i], &config, &plan, true, customers_from_ms());
+		reader_init(&readers[i], &config, &plan, true);
 		sources[i] = (struct winners_source){ &readers[i].bins, readers[i].texts };
 	}
 	for (int p = 0; p < N_PARTS; p++) {
@@ -263,7 +265,7 @@ static void run_code(const struct log *log, bool spill, struct outcome *outcome)
 	for (int i = 0; i < 2; i++) {
 		reader_finish(&readers[i]);
 		counters_add(&outcome->counters, &readers[i].counters);
-		outcome->spilled_bytes += readers[i].bins.spilled_bytes;
+		outcome->spilled_bytes += readers[i].bins.spill.bytes;
 		assert_int_equal(ledger_merge(&outcome->ledger, &readers[i].ledger, &err), 0);
 	}
 	for (unsigned bin = 0; bin < plan.n_bins; bin++)
@@ -337,6 +339,68 @@ static void check_customers(const struct log *log, const struct tally *tally)
 	for (int day = 0; day < N_DAYS; day++)
 		for (int customer = 0; customer < 5; customer++)
 			assert_int_equal(net[day][customer], 0);
+}
+
+struct customer_check {
+	int64_t orders[5], refunds[5], net[5];
+	int first[5], last[5];
+	int64_t n_sums;
+};
+
+static int check_customer_sum(void *arg, const struct customer_sum *sum, struct err *err)
+{
+	struct customer_check *check = arg;
+	int customer = sum->customer.at[1] - '0';
+
+	(void)err;
+	assert_true(sum->customer.len == 2 && sum->customer.at[0] == 'c' && customer >= 0 && customer < 5);
+	assert_int_equal(sum->revenue.units, 0);
+	check->orders[customer] += sum->revenue.orders;
+	check->refunds[customer] += sum->revenue.refund_count;
+	check->net[customer] += sum->revenue.gross_e4 - sum->revenue.refunds_e4;
+	if (sum->first_minute < check->first[customer])
+		check->first[customer] = sum->first_minute;
+	if (sum->last_minute > check->last[customer])
+		check->last[customer] = sum->last_minute;
+	check->n_sums++;
+	return 0;
+}
+
+/* Over all history, in memory or from the file; twice, for storing may be tried again. */
+static void check_customer_sums(const struct log *log, struct customers *customers)
+{
+	for (int twice = 0; twice < 2; twice++) {
+		struct customer_check got = { .n_sums = 0 };
+		int64_t orders[5] = { 0 }, refunds[5] = { 0 }, net[5] = { 0 };
+		int first[5], last[5];
+		struct err err;
+
+		for (int i = 0; i < 5; i++) {
+			got.first[i] = first[i] = INT32_MAX;
+			got.last[i] = last[i] = INT32_MIN;
+		}
+		for (int i = 0; i < log->n; i++) {
+			int c = log->made[i].id % 5;
+			int minute = (date_from_civil(2026, 1, log->made[i].day + 1)) * 1440 + 720;
+
+			if (!log->made[i].counts)
+				continue;
+			net[c] += log->made[i].net_e4;
+			refunds[c] += log->made[i].net_e4 < 0;
+			orders[c] += log->made[i].net_e4 >= 0;
+			if (log->made[i].net_e4 < 0)
+				continue;
+			first[c] = minute < first[c] ? minute : first[c];
+			last[c] = minute > last[c] ? minute : last[c];
+		}
+		assert_int_equal(customers_each(customers, check_customer_sum, &got, &err), 0);
+		assert_int_equal(got.n_sums, customers_count(customers));
+		assert_memory_equal(got.orders, orders, sizeof(orders));
+		assert_memory_equal(got.refunds, refunds, sizeof(refunds));
+		assert_memory_equal(got.net, net, sizeof(net));
+		assert_memory_equal(got.first, first, sizeof(first));
+		assert_memory_equal(got.last, last, sizeof(last));
+	}
 }
 
 static void check_correction(const struct table *corrections, int day, const struct totals *t,
@@ -414,10 +478,12 @@ static void test_random_logs(void **state)
 		check_sums(&log, totals, &outcome);
 		check_late(totals, &outcome.winners.tally);
 		check_customers(&log, &outcome.winners.tally);
+		check_customer_sums(&log, &outcome.customers);
 		check_corrections(&log, totals, &outcome.ledger, seed % 3 ? 0 : 70000, seed % 5 ? 0 : -30000,
 			seed % 7 != 0, seed % 4 == 0);
 		n_spilled += outcome.spilled_bytes > 0;
 		winners_release(&outcome.winners);
+		customers_release(&outcome.customers);
 		ledger_release(&outcome.ledger);
 	}
 	assert_true(n_spilled > 500);

@@ -1,0 +1,109 @@
+#include "common/base.h"
+#include "serving/rows.h"
+
+#include "common/mem.h"
+#include "embedded.h"
+#include "serving/container.h"
+#include "serving/segments.h"
+
+struct rows_load {
+	TAILQ_ENTRY(rows_load) link;
+	struct rows *rows;
+	struct waiter *waiter; /* borrowed until it is told */
+	struct snapshot *snapshot; /* one reference */
+	struct pg_link_call call;
+	char run[ROWS_PARAM_BYTES];
+};
+
+struct rows_route {
+	const char *sql; /* $1 is the run, $2 the customer if the route has one */
+	struct body *(*render)(const PGresult *rows, const struct snapshot *snapshot,
+		const struct question *question, struct problem *problem);
+};
+
+/* Texts that are not known before main(), so no table. */
+static struct rows_route rows_route(enum question_route route)
+{
+	switch (route) {
+	case QUESTION_SEGMENTS:
+		return (struct rows_route){ sql_serving_segments, segments_render };
+	case QUESTION_PROFILE:
+		return (struct rows_route){ sql_serving_profile, segments_render_profile };
+	default:
+		return (struct rows_route){ NULL, NULL };
+	}
+}
+
+bool rows_knows(enum question_route route)
+{
+	return rows_route(route).sql != NULL;
+}
+
+static void rows_finish(struct rows_load *load, const PGresult *result, struct problem *problem)
+{
+	struct waiter *waiter = load->waiter;
+	struct body *body = NULL;
+
+	if (result)
+		body = rows_route(waiter->question.route)
+			       .render(result, load->snapshot, &waiter->question, problem);
+	TAILQ_REMOVE(&load->rows->loads, load, link);
+	load->rows->n_loads--;
+	snapshot_unref(load->snapshot);
+	free(load);
+	waiter->done(waiter, body, problem);
+}
+
+static void rows_on_result(struct pg_link_call *call, const PGresult *result, const struct err *failed)
+{
+	struct rows_load *load = CONTAINER_OF(call, struct rows_load, call);
+	struct problem problem;
+
+	if (failed)
+		problem_set(&problem, 503, "the batch view cannot be asked for this now");
+	rows_finish(load, failed ? NULL : result, &problem);
+}
+
+void rows_ask(struct rows *rows, struct waiter *waiter)
+{
+	struct problem problem;
+	struct rows_load *load;
+	struct err err;
+
+	if (rows->n_loads >= ROWS_MAX) {
+		problem_set(&problem, 503, "too many ask for this at a time; try again in a second");
+		waiter->done(waiter, NULL, &problem);
+		return;
+	}
+	load = xcalloc(1, sizeof(*load));
+	load->rows = rows;
+	load->waiter = waiter;
+	load->snapshot = snapshot_ref(rows->live->snapshot);
+	TAILQ_INSERT_TAIL(&rows->loads, load, link);
+	rows->n_loads++;
+	snprintf(load->run, sizeof(load->run), "%" PRId64, load->snapshot->picture->batch->run);
+	load->call = (struct pg_link_call){ .done = rows_on_result,
+		.sql = rows_route(waiter->question.route).sql,
+		.n_params = waiter->question.customer[0] ? 2 : 1,
+		.params = { load->run, waiter->question.customer } };
+	if (pg_link_send(rows->link, &load->call, &err)) {
+		problem_set(&problem, 503, "the batch view cannot be asked for this now");
+		rows_finish(load, NULL, &problem);
+	}
+}
+
+int rows_open(struct rows *rows, uv_loop_t *loop, struct live *live, struct err *err)
+{
+	rows->live = live;
+	TAILQ_INIT(&rows->loads);
+	return pg_link_open(loop, live->config->postgres, "rows", NULL, &rows->link, err);
+}
+
+void rows_close(struct rows *rows)
+{
+	if (!rows->link)
+		return;
+	pg_link_close(rows->link);
+	rows->link = NULL;
+	assert(TAILQ_EMPTY(&rows->loads)); /* the link has told all of them */
+}
