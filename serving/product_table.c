@@ -158,7 +158,12 @@ struct body *product_table_render(const struct product_table *products, const st
 	qsort(ranked, n, sizeof(*ranked), compare_ranked);
 	out_init(&out, RENDER_MAX_BYTES);
 	out_open(&out, NULL, '{');
-	out_date(&out, "date", question->from);
+	if (question->from == question->to) {
+		out_date(&out, "date", question->from);
+	} else {
+		out_date(&out, "from", question->from);
+		out_date(&out, "to", question->to);
+	}
 	out_string(&out, "time_zone", snapshot->rules->calendar->zone);
 	out_bool(&out, "final", render_final(snapshot, question));
 	out_string(&out, "by", question->by_units ? "units" : "net");

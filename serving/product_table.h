@@ -1,4 +1,4 @@
-/* Products of one business day: confirmed and provisional parts side by side, and the ranking. Pure; one
+/* Products of some business days: confirmed and provisional parts side by side, and the ranking. Pure; one
  * thread. */
 #ifndef SERVING_PRODUCT_TABLE_H
 #define SERVING_PRODUCT_TABLE_H

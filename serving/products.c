@@ -21,7 +21,7 @@ enum product_load_state {
 struct product_load {
 	struct products *products;
 	struct snapshot *snapshot; /* one reference */
-	int32_t day;
+	int32_t from, to; /* business days, both included */
 	enum product_load_state state;
 	int tries;
 	size_t n_open; /* replies owed to us */
@@ -33,8 +33,10 @@ struct product_load {
 	struct pg_link_call call;
 	struct redis_link_call call_read;
 	struct product_read read;
-	int next_partition; /* whose chunks are asked for */
-	char run_text[24], day_text[16];
+	int32_t *days; /* owned; those of the speed view that are asked for */
+	size_t n_days;
+	size_t next; /* which of partitions x days is being asked for */
+	char run_text[24], from_text[16], to_text[16];
 	char *names; /* owned; a Postgres array */
 	struct waiter *waiters;
 	struct snapshot_answer answers[PRODUCTS_ANSWERS];
@@ -51,8 +53,11 @@ static void product_load_forget(struct product_load *load)
 	product_table_release(&load->table);
 	snapshot_unref(load->snapshot);
 	free(load->names);
+	free(load->days);
 	load->snapshot = NULL;
 	load->names = NULL;
+	load->days = NULL;
+	load->n_days = 0;
 }
 
 static void product_load_free(struct product_load *load)
@@ -186,6 +191,7 @@ static void product_load_go_on(struct product_load *load)
 		load->state = PRODUCT_LOAD_NAMING;
 		load->call.done = product_load_on_names;
 		load->call.sql = sql_serving_names;
+		load->call.n_params = 2;
 		load->call.params[1] = load->names;
 		if (!pg_link_send(load->products->link, &load->call, &err))
 			return;
@@ -245,25 +251,54 @@ static int product_load_take(
 	return result;
 }
 
-/* Asks for the chunks of the next partition that has some: one after the other, for such a reply can keep
- * Redis busy for some ten milliseconds, and the others who use it should not have to wait for all of them. */
+static int product_load_compare(const void *a, const void *b)
+{
+	const int32_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+/* Which days our copy of the speed view has of those asked for; of a single day it need not know. */
+static void product_load_find_days(struct product_load *load)
+{
+	const struct table *days = &load->snapshot->picture->days;
+	size_t n = 0;
+
+	load->days = xcalloc(days->n + 1, sizeof(*load->days));
+	if (load->from == load->to)
+		load->days[n++] = load->from;
+	for (size_t i = 0; i < days->n && load->from != load->to; i++) {
+		const struct view_day *day = table_at(days, i);
+
+		if (day->key.day >= load->from && day->key.day <= load->to)
+			load->days[n++] = day->key.day;
+	}
+	qsort(load->days, n, sizeof(*load->days), product_load_compare);
+	for (size_t i = 0; i < n; i++) /* one for each currency */
+		if (!i || load->days[i] != load->days[i - 1])
+			load->days[load->n_days++] = load->days[i];
+}
+
+/* Asks for the next chunks: a partition and day after the other, for such a reply can keep Redis busy for
+ * some milliseconds, and the others who use it should not have to wait for all of them. */
 static void product_load_ask_speed(struct product_load *load)
 {
 	const struct config *config = load->products->live->config;
 	const struct picture *picture = load->snapshot->picture;
 	struct speedview *speedview = &load->products->live->speedview;
 	SCOPED(redis_link_transaction_release) struct redis_link_transaction transaction = { 0 };
+	size_t n = (size_t)picture->n_parts * load->n_days, partition;
 	char base[REDIS_BASE_MAX];
 	struct err err = { 0 };
 
-	while (load->next_partition < picture->n_parts &&
-		picture->parts[load->next_partition].join != MERGE_JOINED)
-		load->next_partition++;
-	if (load->next_partition == picture->n_parts || load->speed_away || load->apart || !picture->speed)
+	while (load->next < n && picture->parts[load->next / load->n_days].join != MERGE_JOINED)
+		load->next += load->n_days;
+	if (load->next >= n || load->speed_away || load->apart || !picture->speed)
 		return;
-	redis_base(base, config->name, config->topic, load->next_partition);
-	product_read_ask(&load->read, base, &speedview->copies[load->next_partition].view,
-		picture->batch->run, load->day, &transaction);
+	partition = load->next / load->n_days;
+	redis_base(base, config->name, config->topic, (int)partition);
+	product_read_ask(&load->read, base, &speedview->copies[partition].view, picture->batch->run,
+		load->days[load->next % load->n_days], &transaction);
 	load->call_read.done = product_load_on_chunks;
 	if (redis_link_send_all(speedview->link, &transaction, &load->call_read, &err))
 		load->speed_away = true;
@@ -279,11 +314,11 @@ static void product_load_on_chunks(
 
 	if (failed) {
 		load->speed_away = true;
-	} else if (product_load_take(load, load->next_partition, reply, &err)) {
+	} else if (product_load_take(load, (int)(load->next / load->n_days), reply, &err)) {
 		log_warn("the products of the speed view cannot be read: %s", err.msg);
 		load->speed_away = true;
 	}
-	load->next_partition++;
+	load->next++;
 	if (!failed)
 		product_load_ask_speed(load);
 	product_load_on_reply(load);
@@ -302,18 +337,20 @@ static int product_load_start(struct product_load *load)
 	load->apart = load->speed_away = false;
 	load->n_open = 0;
 	snprintf(load->run_text, sizeof(load->run_text), "%" PRId64, load->snapshot->picture->batch->run);
-	snprintf(load->day_text, sizeof(load->day_text), "%" PRId32, load->day);
+	snprintf(load->from_text, sizeof(load->from_text), "%" PRId32, load->from);
+	snprintf(load->to_text, sizeof(load->to_text), "%" PRId32, load->to);
 	if (load->snapshot->picture->batch->publication) {
 		load->call = (struct pg_link_call){ .done = product_load_on_rows,
 			.sql = sql_serving_products,
-			.n_params = 2,
-			.params = { load->run_text, load->day_text } };
+			.n_params = 3,
+			.params = { load->run_text, load->from_text, load->to_text } };
 		if (pg_link_send(load->products->link, &load->call, &err))
 			return problem_set(
 				&load->problem, 503, "the batch view cannot be asked for products now");
 		load->n_open++;
 	}
-	load->next_partition = 0;
+	load->next = 0;
+	product_load_find_days(load);
 	product_load_ask_speed(load);
 	return 0;
 }
@@ -339,15 +376,17 @@ static void products_on_timer(uv_timer_t *timer)
 	}
 }
 
-/* The newest load for the day that is ready (or not), of the batch view in use; NULL when there is none. */
-static struct product_load *products_find(const struct products *products, int32_t day, bool ready)
+/* The newest load for the days that is ready (or not), of the batch view in use; NULL when there is none. */
+static struct product_load *products_find(
+	const struct products *products, const struct question *question, bool ready)
 {
 	struct product_load *found = NULL;
 
 	for (size_t i = 0; i < PRODUCTS_KEPT; i++) {
 		struct product_load *load = products->kept[i];
 
-		if (load && load->day == day && (load->state == PRODUCT_LOAD_READY) == ready &&
+		if (load && load->from == question->from && load->to == question->to &&
+			(load->state == PRODUCT_LOAD_READY) == ready &&
 			(!ready ||
 				load->snapshot->picture->batch == products->live->snapshot->picture->batch) &&
 			(!found || found->started_ms < load->started_ms))
@@ -357,7 +396,7 @@ static struct product_load *products_find(const struct products *products, int32
 }
 
 /* A new load in a free place, or in that of the one that was ready first; NULL when there is no room. */
-static struct product_load *products_load(struct products *products, int32_t day)
+static struct product_load *products_load(struct products *products, const struct question *question)
 {
 	struct product_load **slot = NULL, *load;
 
@@ -377,7 +416,8 @@ static struct product_load *products_load(struct products *products, int32_t day
 		product_load_free(*slot);
 	load = *slot = xcalloc(1, sizeof(*load));
 	load->products = products;
-	load->day = day;
+	load->from = question->from;
+	load->to = question->to;
 	load->started_ms = (int64_t)uv_now(products->timer.loop);
 	product_table_init(&load->table);
 	if (product_load_start(load))
@@ -403,19 +443,19 @@ struct body *products_ask(
 	}
 	if (question->today)
 		question->from = question->to = products->live->snapshot->today;
-	ready = products_find(products, question->from, true);
-	load = products_find(products, question->from, false);
+	ready = products_find(products, question, true);
+	load = products_find(products, question, false);
 	age_ms = ready ? (int64_t)uv_now(products->timer.loop) - ready->ready_ms : 0;
 	wanted = !load && (!ready || age_ms >= ready->fresh_ms);
 	usable = ready && age_ms < ready->fresh_ms + (ready->problem.status ? 0 : PRODUCTS_STALE_MS);
 	body = usable ? product_load_answer(ready, question, problem) : NULL;
 	if (wanted) /* may take the place of `ready` */
-		load = products_load(products, question->from);
+		load = products_load(products, question);
 	if (usable)
 		return body;
 	if (!load) {
 		problem_set(problem, 503,
-			"too many days are asked for products at a time; try again in a second");
+			"products of too many different days are asked for at a time; try again in a second");
 		return NULL;
 	}
 	if (load->state == PRODUCT_LOAD_READY)

@@ -1,10 +1,11 @@
-/* Top products: the products of one business day, batch rows and the speed layer's chunks, read when asked
- * for. One load serves all who ask meanwhile. What was loaded is fresh for a second, or for ten times as long
- * as loading took, so that asking for products takes a tenth of Redis' time at most; for PRODUCTS_STALE_MS
- * more it still answers while a newer one is loaded.
+/* Top products: the products of one business day, or of several together, batch rows and the speed layer's
+ * chunks, read when asked for. One load serves all who ask meanwhile. What was loaded is fresh for a second,
+ * or for ten times as long as loading took, so that asking for products takes a tenth of Redis' time at most;
+ * for PRODUCTS_STALE_MS more it still answers while a newer one is loaded.
  *
- * Happy path: the run's products of the day from Postgres and, next to it, the day's chunks of the used
- * generations from Redis; each reply's own state must join the run. What can fail:
+ * Happy path: the run's products of the days from Postgres and, next to it, the days' chunks of the used
+ * generations from Redis, a partition and day at a time; each reply's own state must join the run. What can
+ * fail:
  * - a state that does not join: all over again with the newest snapshot, three times, then as if Redis were
  * away;
  * - Redis away: the batch part alone, marked speed_unavailable;

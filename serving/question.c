@@ -17,7 +17,8 @@ static const unsigned route_parameters[QUESTION_N_ROUTES] = {
 	[QUESTION_PROFILE] = 1u << P_CURRENCY,
 	[QUESTION_SEGMENTS] = 1u << P_CURRENCY,
 	[QUESTION_LATE] = 1u << P_DATE | 1u << P_CURRENCY | 1u << P_VIEW,
-	[QUESTION_PRODUCTS] = 1u << P_DATE | 1u << P_BY | 1u << P_LIMIT | 1u << P_CURRENCY | 1u << P_VIEW,
+	[QUESTION_PRODUCTS] = 1u << P_DATE | 1u << P_FROM | 1u << P_TO | 1u << P_BY | 1u << P_LIMIT |
+			      1u << P_CURRENCY | 1u << P_VIEW,
 };
 
 const char *question_route_name(enum question_route route)
@@ -295,5 +296,11 @@ int question_parse(
 		return problem_set(problem, 404, "there is nothing at this path; see /v1 for what there is");
 	if (parse_path(name, ret_question, problem) || parse_query(ret_question, query, &seen, problem))
 		return -1;
+	if (ret_question->route == QUESTION_PRODUCTS && seen & (1u << P_FROM | 1u << P_TO)) {
+		if (seen & 1u << P_DATE)
+			return problem_set(problem, 400, "date: not together with from and to");
+		ret_question->today = false;
+		return check_range(ret_question, seen, problem);
+	}
 	return ret_question->route == QUESTION_RANGE ? check_range(ret_question, seen, problem) : 0;
 }

@@ -42,7 +42,7 @@ enum question_view { QUESTION_MERGED, QUESTION_BATCH, QUESTION_SPEED };
 struct question {
 	enum question_route route;
 	bool today; /* the business day of the moment of answering, instead of from and to */
-	int32_t from, to; /* business days, both included; equal for DAY, LATE and PRODUCTS */
+	int32_t from, to; /* business days, both included; equal for DAY and LATE */
 	int currency; /* -1: all */
 	enum question_view view;
 	bool by_units;

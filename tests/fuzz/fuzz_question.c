@@ -69,9 +69,10 @@ static const char *write_question(const struct question *q, char *query, size_t 
 	if (q->route == QUESTION_RANGE)
 		snprintf(query, size, "from=%s&to=%s&view=%s%s", from, to, views[q->view], currency);
 	if (q->route == QUESTION_PRODUCTS)
-		snprintf(query, size, "view=%s%s&by=%s&limit=%d%s%s", views[q->view], currency,
+		snprintf(query, size, "view=%s%s&by=%s&limit=%d%s%s%s%s", views[q->view], currency,
 			q->by_units ? "units" : "net", q->limit,
-			q->today ? "" : "&date=", q->today ? "" : from);
+			q->today ? "" : "&from=", q->today ? "" : from,
+			q->today ? "" : "&to=", q->today ? "" : to);
 	if (q->route == QUESTION_LATE)
 		snprintf(query, size, "view=%s%s%s%s", views[q->view], currency,
 			q->today ? "" : "&date=", q->today ? "" : from);

@@ -117,6 +117,8 @@ def test_cors_allows_whom_the_list_names(served):
     ("/v1/revenue?from=2026-03-02&to=2026-03-01&step=day", 400, "from"), ("/v1/revenue?from=2026-03-02", 400, "to"),
     ("/v1/revenue?from=1990-01-01&to=2026-03-01&step=day", 400, "days"), ("/v1/revenue?from=2026-03-01&to=2026-03-01&step=hour", 400, "hour"),
     ("/v1/products/top?date=2026-03-01&by=price", 400, "price"), ("/v1/products/top?date=2026-03-01&limit=0", 400, "limit"),
+    ("/v1/products/top?date=2026-03-01&from=2026-03-01&to=2026-03-02", 400, "not together"), ("/v1/products/top?from=2026-03-01", 400, "to"),
+    ("/v1/products/top?from=2026-03-02&to=2026-03-01", 400, "behind"),
     ("/v1/nothing", 404, "/v1/nothing"), (DAY + "?currency=%zz", 400, ""),
 ])
 def test_wrong_questions_get_a_problem_that_says_what_is_wrong(served, path, status, word):

@@ -1,4 +1,5 @@
 """The merged answer of every day equals the oracle's, whatever happens to the programs and the servers in between."""
+import collections
 import os
 
 import pytest
@@ -97,6 +98,30 @@ def test_products_merge_both_views(world):
             [(sku, harness.oracle.amount(net, "GBP"), units) for sku, net, units in expected[:4]]
     names = {p["sku"]: p["name"] for p in world.answer("/v1/products/top?date=2026-03-01&limit=10")["products"]}
     assert names["S1"] == "product S1"
+
+
+def test_products_of_several_days(world):
+    """Days that only the batch has, only speed has, and both; any range of them, in one ranking per currency."""
+    world.speed()
+    world.serving()
+    world.produce([order(f"a{i}", amount=f"{i % 7 + 1}.25", sku=f"S{i % 5}", time=f"2026-03-{i % 4 + 1:02}T12:00:00Z") for i in range(100)])
+    world.assert_exact()
+    world.run_batch()
+    world.produce([order(f"b{i}", amount="3.10", sku=f"S{i % 6}", currency=("GBP", "JPY")[i % 9 == 0], time=f"2026-03-{i % 4 + 3:02}T12:00:00Z",
+                         kind="order_refunded" if i % 4 == 0 else "order_placed") for i in range(100)])
+    answers = world.expected()
+    world.assert_exact(expected=answers)
+    for first, last in ((1, 6), (1, 2), (3, 4), (2, 5), (5, 6), (7, 20), (4, 4)):
+        sums = collections.defaultdict(lambda: [0, 0])
+        for (date, currency, sku), p in answers.products.items():
+            if f"2026-03-{first:02}" <= date <= f"2026-03-{last:02}":
+                sums[currency, sku][0] += p.net
+                sums[currency, sku][1] += p.units
+        wanted = sorted(((currency, sku, harness.oracle.amount(net, currency), units) for (currency, sku), (net, units) in sums.items()),
+                        key=lambda p: (p[0], -harness.oracle.Decimal(p[2]), p[1]))
+        answer = world.answer(f"/v1/products/top?from=2026-03-{first:02}&to=2026-03-{last:02}")
+        assert [(p["currency"], p["sku"], p["net"], p["units"]) for p in answer["products"]] == wanted, (first, last)
+        assert first == last or (answer["from"], answer["to"]) == (f"2026-03-{first:02}", f"2026-03-{last:02}")
 
 
 @pytest.mark.parametrize("zone", ["America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe"])
