@@ -376,7 +376,8 @@ int config_load(struct config *config, enum config_program program, const char *
 	if (asked)
 		return asked;
 	if (config_check_name("--name", config->name, err) ||
-		config_check_name("--topic", config->topic, err))
+		config_check_name("--topic", config->topic, err) ||
+		config_check_name("--version", config->version, err))
 		return -1;
 	if (config_check_addresses(config, err))
 		return -1;

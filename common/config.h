@@ -45,7 +45,12 @@ struct config {
 	/* speed */
 	int64_t flush_every_ms; /* at least this long between two flushes */
 	int64_t pending_max; /* records held between two flushes, all partitions together */
+	const char *store; /* "redis" or "postgres" */
+	const char *version; /* of Kappa mode */
+	const char *from; /* "nothing" or "beginning" */
+	int64_t throttle; /* events per second; 0: no limit */
 	/* serving */
+	const char *view; /* "merged" or "kappa" */
 	const char *listen; /* host:port */
 	const char *auth_token_file; /* or "": no token is needed */
 	const char *cors_origins; /* comma separated allow-list, or "*" */

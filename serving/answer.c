@@ -84,12 +84,14 @@ static struct body *status_body(const char *status, const char *detail)
 
 static void answer_ready(struct answer *answer, const struct server *server)
 {
+	const struct live *live = server->live;
 	struct problem problem;
 
-	if (server->live->snapshot && !server->draining) {
+	if (live_snapshot(live, live_view(live)) && !server->draining) {
 		answer_text(answer, 200, json_type,
-			status_body("ready",
-				answer->trusted ? batchview_trouble(&server->live->batchview) : NULL));
+			status_body("ready", answer->trusted && !live->kappa_only
+						     ? batchview_trouble(&live->batchview)
+						     : NULL));
 		return;
 	}
 	if (server->draining)
@@ -97,7 +99,9 @@ static void answer_ready(struct answer *answer, const struct server *server)
 	else if (!answer->trusted) /* the reason may name our servers */
 		problem_set(&problem, 503, "not ready; ask with a token for the reason");
 	else
-		live_explain(server->live, &problem);
+		live_explain(live, live_view(live), &problem);
+	if (problem.status == 404) /* of a resource that is there: it is not ready */
+		problem.status = 503;
 	answer_problem(answer, &problem);
 }
 
@@ -114,9 +118,13 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 	struct question *question = &waiter->question;
 	struct problem problem;
 	struct body *body = NULL;
+	struct snapshot *snapshot;
 	int wrong = question_parse(request->path, request->query, question, &problem);
 
 	answer->route = question->route;
+	if (!question->view_given)
+		question->view = live_view(live);
+	snapshot = live_snapshot(live, question->view);
 	if (wrong) {
 		answer_problem(answer, &problem);
 		return true;
@@ -124,10 +132,10 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 	switch (question->route) {
 	case QUESTION_DAY:
 	case QUESTION_LATE:
-		if (live->snapshot)
-			body = snapshot_answer(live->snapshot, question, &problem);
+		if (snapshot)
+			body = snapshot_answer(snapshot, question, &problem);
 		else
-			live_explain(live, &problem);
+			live_explain(live, question->view, &problem);
 		answer_take(answer, request, body, &problem);
 		return true;
 	case QUESTION_CUSTOMER:
@@ -137,11 +145,14 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 	case QUESTION_PRODUCTS:
 		if (is_of_customers(question->route) && !live->config->rules.customers) {
 			problem_set(&problem, 404, "orders are not kept by customer here: --customers=no");
-		} else if (live->snapshot) {
+		} else if (live->kappa_only && rows_knows(question->route)) {
+			problem_set(&problem, 404,
+				"this comes from batch runs only, and there is only the kappa view here");
+		} else if (snapshot) {
 			costly_ask(&server->costly, waiter);
 			return false;
 		} else {
-			live_explain(live, &problem);
+			live_explain(live, question->view, &problem);
 		}
 		answer_problem(answer, &problem);
 		return true;

@@ -81,6 +81,11 @@ static void add_provisional(
 	const struct batch_view *batch = snapshot->picture->batch;
 	char age[32];
 
+	if (snapshot->picture->kappa.id) {
+		caveat_add(caveat, "kappa view, version %s: no batch run confirms these orders",
+			snapshot->picture->kappa.version);
+		return;
+	}
 	if (question->view == QUESTION_BATCH) {
 		if (!batch->publication)
 			caveat_add(caveat, "confirmed orders only, and no batch run has confirmed any yet");
@@ -121,8 +126,10 @@ static void add_excluded(
 	int64_t n = question->view == QUESTION_BATCH ? 0 : caveat_excluded(snapshot, question);
 
 	if (n)
-		caveat_add(caveat, "%" PRId64 " late order%s left out; the next batch run brings %s back", n,
-			n == 1 ? " is" : "s are", n == 1 ? "it" : "them");
+		caveat_add(caveat, "%" PRId64 " late order%s left out%s", n, n == 1 ? " is" : "s are",
+			snapshot->picture->kappa.id ? ""
+			: n == 1                    ? "; the next batch run brings it back"
+						    : "; the next batch run brings them back");
 }
 
 static void add_lag(struct caveat *caveat, const struct snapshot *snapshot, const struct question *question)
@@ -152,6 +159,7 @@ static void add_held(struct caveat *caveat, const struct snapshot *snapshot, con
 bool caveat_write(const struct snapshot *snapshot, const struct question *question, char buf[CAVEAT_MAX])
 {
 	struct caveat caveat = { buf, 0 };
+	bool kappa = snapshot->picture->kappa.id;
 	unsigned degraded = snapshot->degraded;
 	char age[32];
 
@@ -164,7 +172,9 @@ bool caveat_write(const struct snapshot *snapshot, const struct question *questi
 		caveat_add(&caveat, "the speed layer gives no sign of life: newer orders may be missing");
 	if (degraded & 1u << DEGRADED_SPEED_STALE)
 		caveat_add(&caveat,
-			"the provisional part is %s old: the speed view cannot be asked or is being rebuilt",
+			kappa ? "these numbers are %s old: the kappa view cannot be asked"
+			      : "the provisional part is %s old: the speed view cannot be asked or is being "
+				"rebuilt",
 			age_words(snapshot->stale_ms, age));
 	if (degraded & 1u << DEGRADED_SPEED_UNAVAILABLE)
 		caveat_add(&caveat, "the speed view cannot be asked: %s",
@@ -181,6 +191,7 @@ bool caveat_write(const struct snapshot *snapshot, const struct question *questi
 		caveat_add(&caveat,
 			"the log dropped events before they were read: those at the offsets in 'missing'");
 	if (degraded & 1u << DEGRADED_TRUNCATED_HISTORY)
-		caveat_add(&caveat, "the log's oldest events were gone before a batch run could read them");
+		caveat_add(&caveat, "the log's oldest events were gone before %s could read them",
+			kappa ? "this version" : "a batch run");
 	return caveat.len > 0;
 }

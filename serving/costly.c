@@ -14,10 +14,11 @@ static struct waiter *costly_take(struct costly *costly)
 static void costly_answer(struct costly *costly, struct waiter *waiter)
 {
 	struct body *body = NULL;
+	struct snapshot *snapshot = live_snapshot(costly->live, waiter->question.view);
 	struct problem problem;
 	bool waits = false;
 
-	if (!waiter->gone && waiter->question.route == QUESTION_CUSTOMER) {
+	if (!waiter->gone && snapshot && waiter->question.route == QUESTION_CUSTOMER) {
 		customers_ask(costly->customers, waiter);
 		return;
 	}
@@ -27,12 +28,14 @@ static void costly_answer(struct costly *costly, struct waiter *waiter)
 	}
 	if (waiter->gone)
 		problem_set(&problem, 503, "nobody waits for this any more");
+	else if (!snapshot) /* it was there when this was asked */
+		live_explain(costly->live, waiter->question.view, &problem);
 	else if (body_bytes_alive() > COSTLY_BODIES_MAX_BYTES)
 		problem_set(&problem, 503, "too many large answers are being sent; try again in a second");
 	else if (waiter->question.route == QUESTION_PRODUCTS)
 		body = products_ask(costly->products, waiter, &waits, &problem);
 	else
-		body = snapshot_answer(costly->live->snapshot, &waiter->question, &problem);
+		body = snapshot_answer(snapshot, &waiter->question, &problem);
 	if (!waits)
 		waiter->done(waiter, body, &problem);
 }

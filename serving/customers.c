@@ -105,6 +105,8 @@ static void customer_load_go_on(struct customer_load *load)
 			uv_timer_start(&load->customers->timer, customers_on_timer, CUSTOMERS_RETRY_MS, 0);
 		return;
 	}
+	if (load->apart && load->waiter->question.view == QUESTION_KAPPA)
+		problem_set(&load->problem, 503, "the version was replaced meanwhile; try again");
 	load->speed_away = load->speed_away || load->apart;
 	customer_load_finish(load);
 }
@@ -118,7 +120,7 @@ static void customer_load_on_reply(struct customer_load *load)
 /* --- batch --- */
 
 static int customer_load_take_row(
-	struct customer_load *load, const PGresult *result, int row, struct err *err)
+	struct customer_load *load, const PGresult *result, int row, bool provisional, struct err *err)
 {
 	const char *code = PQgetvalue(result, row, 1);
 	int currency = currency_find((struct text){ code, strlen(code) });
@@ -132,7 +134,7 @@ static int customer_load_take_row(
 	if (currency < 0)
 		return err_set(
 			err, ERR_DATA, "the run holds currency '%s', which this build does not know", code);
-	return customer_sums_add(&load->sums, pg_number(result, row, 0), currency, &more, false, err);
+	return customer_sums_add(&load->sums, pg_number(result, row, 0), currency, &more, provisional, err);
 }
 
 static void customer_load_on_rows(struct pg_link_call *call, const PGresult *result, const struct err *failed)
@@ -140,10 +142,17 @@ static void customer_load_on_rows(struct pg_link_call *call, const PGresult *res
 	struct customer_load *load = CONTAINER_OF(call, struct customer_load, call);
 	struct err err = { 0 };
 
+	bool kappa = load->waiter->question.view == QUESTION_KAPPA;
+
 	if (failed)
-		problem_set(&load->problem, 503, "the batch view cannot be asked for a customer now");
-	for (int i = 0; !failed && i < PQntuples(result); i++) {
-		if (customer_load_take_row(load, result, i, &err)) {
+		problem_set(&load->problem, 503, "the %s view cannot be asked for a customer now",
+			kappa ? "kappa" : "batch");
+	if (!failed && kappa) {
+		load->apart = !PQntuples(result); /* the version is gone */
+		load->speed_keeps = !load->apart && *PQgetvalue(result, 0, 6) == 't';
+	}
+	for (int i = 0; !failed && i < PQntuples(result) && !PQgetisnull(result, i, 0); i++) {
+		if (customer_load_take_row(load, result, i, kappa, &err)) {
 			problem_set(&load->problem, 500, "%s", err.msg);
 			break;
 		}
@@ -151,19 +160,22 @@ static void customer_load_on_rows(struct pg_link_call *call, const PGresult *res
 	customer_load_on_reply(load);
 }
 
-static void customer_load_ask_batch(struct customer_load *load)
+/* Of the run, or of the version of the kappa view. */
+static void customer_load_ask_postgres(struct customer_load *load)
 {
+	const struct picture *picture = load->snapshot->picture;
 	struct err err;
 
-	snprintf(load->run, sizeof(load->run), "%" PRId64, load->snapshot->picture->batch->run);
+	snprintf(load->run, sizeof(load->run), "%" PRId64,
+		picture->kappa.id ? picture->kappa.id : picture->batch->run);
 	snprintf(load->from, sizeof(load->from), "%" PRId64, load->sums.from);
 	snprintf(load->to, sizeof(load->to), "%" PRId64, load->sums.to);
 	load->call = (struct pg_link_call){ .done = customer_load_on_rows,
-		.sql = sql_serving_customer,
+		.sql = picture->kappa.id ? sql_serving_kappa_customer : sql_serving_customer,
 		.n_params = 4,
 		.params = { load->run, load->waiter->question.customer, load->from, load->to } };
 	if (pg_link_send(load->customers->link, &load->call, &err))
-		problem_set(&load->problem, 503, "the batch view cannot be asked for a customer now");
+		problem_set(&load->problem, 503, "postgres cannot be asked for a customer now");
 	else
 		load->n_open++;
 }
@@ -239,20 +251,27 @@ static void customer_load_ask_speed(struct customer_load *load)
 static void customer_load_begin(struct customer_load *load)
 {
 	struct question *question = &load->waiter->question;
+	struct snapshot *snapshot = live_snapshot(load->customers->live, question->view);
 	int64_t to;
 
 	customer_load_forget(load);
-	load->snapshot = snapshot_ref(load->customers->live->snapshot);
+	load->pausing = load->apart = load->speed_away = false;
+	load->speed_keeps = true;
+	load->n_open = 1; /* ours, until all is asked */
+	if (!snapshot) { /* it was there when this was asked */
+		live_explain(load->customers->live, question->view, &load->problem);
+		customer_load_on_reply(load);
+		return;
+	}
+	load->snapshot = snapshot_ref(snapshot);
 	to = load->snapshot->as_of_ms / MINUTE_MS + 1;
 	customer_sums_init(&load->sums, to - question->window_minutes, to);
 	question->from = calendar_day(load->snapshot->rules->calendar, load->sums.from * MINUTE_MS);
 	question->to = calendar_day(load->snapshot->rules->calendar, to * MINUTE_MS - 1);
-	load->pausing = load->apart = load->speed_away = false;
-	load->speed_keeps = true;
-	load->n_open = 1; /* ours, until all is asked */
-	if (question->view != QUESTION_SPEED && load->snapshot->picture->batch->publication)
-		customer_load_ask_batch(load);
-	if (question->view != QUESTION_BATCH)
+	if (question->view == QUESTION_KAPPA ||
+		(question->view != QUESTION_SPEED && load->snapshot->picture->batch->publication))
+		customer_load_ask_postgres(load);
+	if (question->view == QUESTION_MERGED || question->view == QUESTION_SPEED)
 		customer_load_ask_speed(load);
 	customer_load_on_reply(load);
 }

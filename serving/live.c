@@ -93,10 +93,15 @@ int live_open(struct live *live, uv_loop_t *loop, const struct config *config, s
 {
 	live->config = config;
 	live->rules = (struct snapshot_rules){ &config->calendar, config->grace_ms, config->idle_ms };
+	live->kappa_only = !strcmp(config->view, "kappa");
 	live->started_ms = (int64_t)uv_now(loop);
+	live->opened = true;
+	if (kappaview_open(&live->kappa, loop, config, &live->rules, err))
+		return -1;
+	if (live->kappa_only)
+		return 0;
 	uv_timer_init(loop, &live->timer);
 	live->timer.data = live;
-	live->opened = true;
 	uv_timer_start(&live->timer, live_on_timer, LIVE_TICK_MS, LIVE_TICK_MS);
 	if (batchview_open(&live->batchview, loop, config, live_on_batch, live, err))
 		return -1;
@@ -107,9 +112,11 @@ void live_close(struct live *live)
 {
 	if (!live->opened)
 		return;
+	kappaview_close(&live->kappa);
 	batchview_close(&live->batchview);
 	speedview_close(&live->speedview);
-	uv_close((uv_handle_t *)&live->timer, NULL);
+	if (live->timer.data)
+		uv_close((uv_handle_t *)&live->timer, NULL);
 	live->opened = false;
 }
 
@@ -119,13 +126,29 @@ void live_release(struct live *live)
 	live->snapshot = NULL;
 	merge_memory_release(&live->memory);
 	speedview_release(&live->speedview);
+	kappaview_release(&live->kappa);
 }
 
-void live_explain(const struct live *live, struct problem *problem)
+struct snapshot *live_snapshot(const struct live *live, enum question_view view)
 {
-	const char *trouble = batchview_trouble(&live->batchview);
+	return view == QUESTION_KAPPA ? live->kappa.snapshot : live->snapshot;
+}
 
-	if (!live->batchview.n_views)
+enum question_view live_view(const struct live *live)
+{
+	return live->kappa_only ? QUESTION_KAPPA : QUESTION_MERGED;
+}
+
+void live_explain(const struct live *live, enum question_view view, struct problem *problem)
+{
+	const char *trouble = live->kappa_only ? NULL : batchview_trouble(&live->batchview);
+
+	if (view == QUESTION_KAPPA)
+		kappaview_explain(&live->kappa, problem);
+	else if (live->kappa_only)
+		problem_set(problem, 404,
+			"there is only the kappa view here: this server runs with --view=kappa");
+	else if (!live->batchview.n_views)
 		problem_set(problem, 503, "the batch view has not been loaded yet: %s",
 			trouble ? trouble : "starting");
 	else

@@ -1,9 +1,10 @@
-/* The answer of the moment: both views, merged anew whenever one of them has changed and at least once a
- * second, off the path of requests. One thread: the loop's. */
+/* The answers of the moment: both views, merged anew whenever one of them has changed and at least once a
+ * second, off the path of requests; and the kappa view next to them, or alone. One thread: the loop's. */
 #ifndef SERVING_LIVE_H
 #define SERVING_LIVE_H
 
 #include "serving/batchview.h"
+#include "serving/kappaview.h"
 #include "serving/snapshot.h"
 #include "serving/speedview.h"
 
@@ -17,10 +18,12 @@ enum {
 struct live {
 	const struct config *config; /* borrowed */
 	struct snapshot_rules rules;
+	bool kappa_only; /* --view=kappa: the two views below are not there */
 	struct batchview batchview;
 	struct speedview speedview;
 	struct merge_memory memory;
 	struct snapshot *snapshot; /* one reference; NULL: no answer yet */
+	struct kappaview kappa;
 	uv_timer_t timer;
 	int64_t started_ms, rendered_ms; /* loop's clock */
 	uint64_t n_rendered;
@@ -32,7 +35,11 @@ MUST_USE int live_open(struct live *live, uv_loop_t *loop, const struct config *
 void live_close(struct live *live);
 void live_release(struct live *live);
 
-/* Why there is no snapshot: a problem with status 503. */
-void live_explain(const struct live *live, struct problem *problem);
+/* What to answer a question of that view from; borrowed; NULL: nothing, live_explain() says why. */
+struct snapshot *live_snapshot(const struct live *live, enum question_view view);
+/* What is answered with where no view was asked for. */
+enum question_view live_view(const struct live *live);
+/* Why there is no snapshot: a problem with status 503, or 404 where there will not be one. */
+void live_explain(const struct live *live, enum question_view view, struct problem *problem);
 
 #endif

@@ -28,10 +28,19 @@ struct merge_range {
 	int64_t from, to; /* [from, to); to -1: not known */
 };
 
+/* Of a picture of the kappa view: the version it is of. */
+struct picture_kappa {
+	int64_t id; /* 0: it is none of the kappa view */
+	int64_t promotion, promoted_ms;
+	bool excludes_late;
+	char version[65];
+};
+
 /* One exact sum, without anything that depends on the time of asking. Immutable. */
 struct picture {
 	unsigned refs;
-	struct batch_view *batch; /* one reference */
+	struct batch_view *batch; /* one reference; in the kappa view, one of which nothing is published */
+	struct picture_kappa kappa;
 	bool speed; /* false: made of the batch alone, because the speed view cannot be asked */
 	bool whole; /* every partition is joined, or the batch is ahead */
 	int64_t made_ms; /* when the speed view was read (monotonic) */

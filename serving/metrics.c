@@ -193,6 +193,7 @@ static void put_speed(struct out *out, const struct snapshot *snapshot)
 
 struct body *metrics_body(const struct metrics *metrics, const struct live *live)
 {
+	const struct snapshot *snapshot = live_snapshot(live, live_view(live));
 	struct out out;
 
 	out_init(&out, 4 << 20);
@@ -201,10 +202,10 @@ struct body *metrics_body(const struct metrics *metrics, const struct live *live
 	put_value(&out, "lambda_serving_renders_total", "counter", "Snapshots made.",
 		(int64_t)live->n_rendered);
 	put_value(&out, "lambda_serving_ready", "gauge", "1 when there is something to answer with.",
-		live->snapshot != NULL);
-	if (live->snapshot) {
-		put_snapshot(&out, live->snapshot, clock_wall_ms());
-		put_speed(&out, live->snapshot);
+		snapshot != NULL);
+	if (snapshot) {
+		put_snapshot(&out, snapshot, clock_wall_ms());
+		put_speed(&out, snapshot);
 	}
 	put_ms(&out, "process_start_time_seconds", "Start of the process, seconds since 1970.",
 		metrics->started_ms);

@@ -64,6 +64,32 @@ int product_table_add_chunk(struct product_table *products, const struct redis_c
 	return 0;
 }
 
+char *product_table_unnamed(const struct product_table *products)
+{
+	struct out out;
+	char *text = NULL;
+	size_t n = 0;
+
+	out_init(&out, 1 << 20);
+	out_raw(&out, "{");
+	for (size_t r = 0; r < products->rows.n && n < 1000; r++) {
+		const struct product_row *row = table_at(&products->rows, r);
+		size_t len = strnlen(row->key.sku, sizeof(row->key.sku));
+
+		if (row->name)
+			continue;
+		out_raw(&out, "%s\"", n++ ? "," : "");
+		for (size_t i = 0; i < len; i++)
+			out_raw(&out, "%s%c", strchr("\"\\", row->key.sku[i]) ? "\\" : "", row->key.sku[i]);
+		out_raw(&out, "\"");
+	}
+	out_raw(&out, "}");
+	if (n && !out.full)
+		text = xstrndup(out.buf, out.len);
+	out_release(&out);
+	return text;
+}
+
 /* A row as the question sees it. */
 struct ranked {
 	const struct product_row *row;

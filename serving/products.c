@@ -22,6 +22,7 @@ struct product_load {
 	struct products *products;
 	struct snapshot *snapshot; /* one reference */
 	int32_t from, to; /* business days, both included */
+	bool kappa; /* of the kappa view */
 	enum product_load_state state;
 	int tries;
 	size_t n_open; /* replies owed to us */
@@ -142,34 +143,6 @@ static void product_load_on_names(struct pg_link_call *call, const PGresult *res
 	product_load_finish(load); /* without names if need be: they are a courtesy */
 }
 
-/* A Postgres array of the products without a name; NULL when all have one. At most 1,000: the rest stays
- * without. */
-static char *product_load_unnamed(const struct product_load *load)
-{
-	struct out out;
-	char *text = NULL;
-	size_t n = 0;
-
-	out_init(&out, 1 << 20);
-	out_raw(&out, "{");
-	for (size_t r = 0; r < load->table.rows.n && n < 1000; r++) {
-		const struct product_row *row = table_at(&load->table.rows, r);
-		size_t len = strnlen(row->key.sku, sizeof(row->key.sku));
-
-		if (row->name)
-			continue;
-		out_raw(&out, "%s\"", n++ ? "," : "");
-		for (size_t i = 0; i < len; i++)
-			out_raw(&out, "%s%c", strchr("\"\\", row->key.sku[i]) ? "\\" : "", row->key.sku[i]);
-		out_raw(&out, "\"");
-	}
-	out_raw(&out, "}");
-	if (n && !out.full)
-		text = xstrndup(out.buf, out.len);
-	out_release(&out);
-	return text;
-}
-
 /* All replies are there. */
 static void product_load_go_on(struct product_load *load)
 {
@@ -184,9 +157,15 @@ static void product_load_go_on(struct product_load *load)
 		load->retry_ms = (int64_t)uv_now(load->products->timer.loop) + PRODUCTS_RETRY_MS;
 		return;
 	}
+	if (load->kappa) {
+		if (load->apart)
+			problem_set(&load->problem, 503, "the version was replaced meanwhile; try again");
+		product_load_finish(load);
+		return;
+	}
 	load->speed_away = load->speed_away || load->apart;
 	if (load->snapshot->picture->batch->publication)
-		load->names = product_load_unnamed(load);
+		load->names = product_table_unnamed(&load->table);
 	if (load->names) {
 		load->state = PRODUCT_LOAD_NAMING;
 		load->call.done = product_load_on_names;
@@ -324,21 +303,68 @@ static void product_load_on_chunks(
 	product_load_on_reply(load);
 }
 
+static void product_load_on_kappa(struct pg_link_call *call, const PGresult *result, const struct err *err)
+{
+	struct product_load *load = CONTAINER_OF(call, struct product_load, call);
+
+	if (err)
+		problem_set(&load->problem, 503, "the kappa view cannot be asked for products now");
+	else if (!PQntuples(result))
+		load->apart = true;
+	for (int i = 0; !err && i < PQntuples(result) && !PQgetisnull(result, i, 0); i++) {
+		const char *code = PQgetvalue(result, i, 0), *sku = PQgetvalue(result, i, 1);
+		int currency = currency_find((struct text){ code, strlen(code) });
+		struct product_row *row = currency < 0 ? NULL
+						       : product_table_put(&load->table, currency,
+								 (struct text){ sku, strlen(sku) });
+
+		if (!row) {
+			problem_set(&load->problem, 500, "the kappa view holds a product that is none");
+			break;
+		}
+		row->provisional_e4 = pg_number(result, i, 2);
+		row->provisional_units = pg_number(result, i, 3);
+	}
+	product_load_on_reply(load);
+}
+
+static int product_load_start_kappa(struct product_load *load)
+{
+	struct err err;
+
+	snprintf(load->run_text, sizeof(load->run_text), "%" PRId64, load->snapshot->picture->kappa.id);
+	load->call = (struct pg_link_call){ .done = product_load_on_kappa,
+		.sql = sql_serving_kappa_products,
+		.n_params = 3,
+		.params = { load->run_text, load->from_text, load->to_text } };
+	if (pg_link_send(load->products->link, &load->call, &err))
+		return problem_set(&load->problem, 503, "the kappa view cannot be asked for products now");
+	load->n_open++;
+	return 0;
+}
+
 /* Begins, or begins again. -1: nothing is under way, and there is a problem. */
 static int product_load_start(struct product_load *load)
 {
 	struct live *live = load->products->live;
+	enum question_view view = load->kappa ? QUESTION_KAPPA : QUESTION_MERGED;
 	struct err err = { 0 };
 
 	product_load_forget(load);
 	product_table_init(&load->table);
-	load->snapshot = snapshot_ref(live->snapshot);
+	if (!live_snapshot(live, view)) {
+		live_explain(live, view, &load->problem);
+		return -1;
+	}
+	load->snapshot = snapshot_ref(live_snapshot(live, view));
 	load->state = PRODUCT_LOAD_READING;
 	load->apart = load->speed_away = false;
 	load->n_open = 0;
 	snprintf(load->run_text, sizeof(load->run_text), "%" PRId64, load->snapshot->picture->batch->run);
 	snprintf(load->from_text, sizeof(load->from_text), "%" PRId32, load->from);
 	snprintf(load->to_text, sizeof(load->to_text), "%" PRId32, load->to);
+	if (load->kappa)
+		return product_load_start_kappa(load);
 	if (load->snapshot->picture->batch->publication) {
 		load->call = (struct pg_link_call){ .done = product_load_on_rows,
 			.sql = sql_serving_products,
@@ -376,19 +402,29 @@ static void products_on_timer(uv_timer_t *timer)
 	}
 }
 
-/* The newest load for the days that is ready (or not), of the batch view in use; NULL when there is none. */
+/* Was it made of the batch view, or of the version, that is in use? */
+static bool product_load_is_of(const struct product_load *load, const struct snapshot *snapshot)
+{
+	const struct picture *mine = load->snapshot ? load->snapshot->picture : NULL;
+
+	return mine && (load->kappa ? mine->kappa.promotion == snapshot->picture->kappa.promotion
+				    : mine->batch == snapshot->picture->batch);
+}
+
+/* The newest load for the days that is ready (or not), of what is in use; NULL when there is none. */
 static struct product_load *products_find(
 	const struct products *products, const struct question *question, bool ready)
 {
+	const struct snapshot *snapshot = live_snapshot(products->live, question->view);
 	struct product_load *found = NULL;
 
 	for (size_t i = 0; i < PRODUCTS_KEPT; i++) {
 		struct product_load *load = products->kept[i];
 
 		if (load && load->from == question->from && load->to == question->to &&
+			load->kappa == (question->view == QUESTION_KAPPA) &&
 			(load->state == PRODUCT_LOAD_READY) == ready &&
-			(!ready ||
-				load->snapshot->picture->batch == products->live->snapshot->picture->batch) &&
+			(!ready || product_load_is_of(load, snapshot)) &&
 			(!found || found->started_ms < load->started_ms))
 			found = load;
 	}
@@ -418,6 +454,7 @@ static struct product_load *products_load(struct products *products, const struc
 	load->products = products;
 	load->from = question->from;
 	load->to = question->to;
+	load->kappa = question->view == QUESTION_KAPPA;
 	load->started_ms = (int64_t)uv_now(products->timer.loop);
 	product_table_init(&load->table);
 	if (product_load_start(load))
@@ -431,18 +468,19 @@ struct body *products_ask(
 	struct products *products, struct waiter *waiter, bool *ret_waits, struct problem *problem)
 {
 	struct question *question = &waiter->question;
+	const struct snapshot *snapshot = live_snapshot(products->live, question->view);
 	struct product_load *ready, *load;
 	struct body *body;
 	bool wanted, usable;
 	int64_t age_ms;
 
 	*ret_waits = false;
-	if (!products->live->snapshot) {
-		live_explain(products->live, problem);
+	if (!snapshot) {
+		live_explain(products->live, question->view, problem);
 		return NULL;
 	}
 	if (question->today)
-		question->from = question->to = products->live->snapshot->today;
+		question->from = question->to = snapshot->today;
 	ready = products_find(products, question, true);
 	load = products_find(products, question, false);
 	age_ms = ready ? (int64_t)uv_now(products->timer.loop) - ready->ready_ms : 0;

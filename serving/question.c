@@ -44,15 +44,22 @@ static int parse_date(const char *name, const char *value, int32_t *ret_day, str
 static int parse_word(const char *name, const char *value, const char *const *words, size_t n, int *ret_word,
 	struct problem *problem)
 {
+	char list[128];
+	size_t len = 0;
+
 	for (size_t i = 0; i < n; i++) {
 		if (!strcmp(value, words[i])) {
 			*ret_word = (int)i;
 			return 0;
 		}
 	}
-	return problem_set(problem, 400, "%s: '%.40s' is not known; expected %s%s%s%s%s", name, value,
-		words[0], n > 1 ? n > 2 ? ", " : " or " : "", n > 1 ? words[1] : "", n > 2 ? " or " : "",
-		n > 2 ? words[2] : "");
+	for (size_t i = 0; i < n; i++)
+		len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%s",
+			!i           ? ""
+			: i + 1 == n ? " or "
+				     : ", ",
+			words[i]);
+	return problem_set(problem, 400, "%s: '%.40s' is not known; expected %s", name, value, list);
 }
 
 static int parse_limit(const char *value, int *ret_limit, struct problem *problem)
@@ -96,7 +103,7 @@ static int parse_window(const char *value, int *ret_minutes, struct problem *pro
 static int take_parameter(
 	struct question *question, enum parameter which, const char *value, struct problem *problem)
 {
-	static const char *const views[] = { "merged", "batch", "speed" };
+	static const char *const views[] = { "merged", "batch", "speed", "kappa" };
 	static const char *const bys[] = { "net", "units" };
 	static const char *const steps[] = { "day" };
 	int word = 0;
@@ -125,6 +132,7 @@ static int take_parameter(
 		if (parse_word("view", value, views, ARRAY_SIZE(views), &word, problem))
 			return -1;
 		question->view = (enum question_view)word;
+		question->view_given = true;
 		return 0;
 	case P_BY:
 		if (parse_word("by", value, bys, ARRAY_SIZE(bys), &word, problem))

@@ -37,7 +37,7 @@ enum question_route {
 		QUESTION_N_ROUTES,
 };
 
-enum question_view { QUESTION_MERGED, QUESTION_BATCH, QUESTION_SPEED };
+enum question_view { QUESTION_MERGED, QUESTION_BATCH, QUESTION_SPEED, QUESTION_KAPPA };
 
 struct question {
 	enum question_route route;
@@ -45,6 +45,7 @@ struct question {
 	int32_t from, to; /* business days, both included; equal for DAY and LATE */
 	int currency; /* -1: all */
 	enum question_view view;
+	bool view_given; /* by the client */
 	bool by_units;
 	int limit;
 	int window_minutes; /* of CUSTOMER */

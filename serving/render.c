@@ -85,11 +85,11 @@ bool render_final(const struct snapshot *snapshot, const struct question *questi
 	int64_t end_ms = calendar_day_start_ms(snapshot->rules->calendar, question->to + 1) +
 			 snapshot->rules->grace_ms;
 
-	if (!picture->batch->publication || !picture->speed || snapshot->n_missing ||
+	if ((!picture->batch->publication && !picture->kappa.id) || !picture->speed || snapshot->n_missing ||
 		snapshot->degraded & (1u << DEGRADED_SPEED_STALE) ||
 		snapshot->watermark_ms == DATETIME_NONE || snapshot->watermark_ms < end_ms)
 		return false;
-	return !caveat_has_provisional(snapshot, question);
+	return picture->kappa.id || !caveat_has_provisional(snapshot, question);
 }
 
 static void put_batch(struct out *out, const struct batch_view *batch)
@@ -105,6 +105,21 @@ static void put_batch(struct out *out, const struct batch_view *batch)
 	out_second(out, "published_at", batch->published_ms);
 	if (batch->rollback)
 		out_int(out, "rolled_back", batch->taken_back);
+	out_close(out, '}');
+}
+
+static void put_kappa(struct out *out, const struct picture *picture)
+{
+	if (!picture->kappa.id)
+		return;
+	out_open(out, "kappa", '{');
+	out_string(out, "version", picture->kappa.version);
+	out_int(out, "promotion", picture->kappa.promotion);
+	out_second(out, "promoted_at", picture->kappa.promoted_ms);
+	out_open(out, "offsets", '[');
+	for (int i = 0; i < picture->n_parts; i++)
+		out_int(out, NULL, picture->parts[i].coverage);
+	out_close(out, ']');
 	out_close(out, '}');
 }
 
@@ -238,6 +253,7 @@ void render_provenance(struct out *out, const struct snapshot *snapshot, const s
 	out_time(out, "as_of", snapshot->as_of_ms);
 	out_time(out, "watermark", snapshot->watermark_ms);
 	put_batch(out, snapshot->picture->batch);
+	put_kappa(out, snapshot->picture);
 	put_speed(out, snapshot, question);
 	put_corrections(out, snapshot->picture->batch, question);
 	put_excluded(out, snapshot->picture, question);

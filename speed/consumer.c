@@ -107,11 +107,17 @@ int consumer_open(struct speed *speed, struct err *err)
 		{ "topic.metadata.refresh.interval.ms", "30000" }, /* new partitions are found that soon */
 	};
 	rd_kafka_conf_t *conf;
+	char group[192];
 	const uint64_t one = 1;
 
 	if (kafka_conf(&speed->config, RD_KAFKA_CONSUMER, &conf, err))
 		return -1;
-	kafka_conf_set(conf, &speed->config, "group.id", speed->config.name);
+	if (speed->keep->mode)
+		snprintf(group, sizeof(group), "%s.%s.%s", speed->config.name, speed->keep->mode,
+			speed->config.version);
+	else
+		snprintf(group, sizeof(group), "%s", speed->config.name);
+	kafka_conf_set(conf, &speed->config, "group.id", group);
 	for (size_t i = 0; i < ARRAY_SIZE(properties); i++)
 		kafka_conf_set(conf, &speed->config, properties[i][0], properties[i][1]);
 	rd_kafka_conf_set_rebalance_cb(conf, consumer_on_rebalance);
@@ -259,7 +265,8 @@ static void consumer_message(struct speed *speed, rd_kafka_message_t *message)
 	int64_t before = p->n_pending;
 	struct partition_letter letter;
 	struct err err = { 0 };
-	int result = partition_record(p, speed->parser, message, speed->wall_ms, &letter, &err);
+	int result = partition_record(p, speed->parser, message,
+		speed->keep == &keep_redis ? speed->wall_ms : INT64_MAX, &letter, &err);
 
 	if (result == PARTITION_TAKEN)
 		consumer_letter(speed, p, message, &letter);
@@ -272,8 +279,10 @@ static void consumer_message(struct speed *speed, rd_kafka_message_t *message)
 	}
 	p->arrived_ms = speed->wall_ms;
 	speed->n_pending += p->n_pending - before;
-	speed->is_full = speed->n_pending >= speed->config.pending_max || partition_is_full(p);
+	speed->is_full =
+		speed->n_pending >= speed->config.pending_max || partition_is_full(p, speed->keep->sums_max);
 	speed->progress.n_records++;
+	throttle_take(&speed->throttle);
 }
 
 bool consumer_take(struct speed *speed)
@@ -295,7 +304,8 @@ bool consumer_take(struct speed *speed)
 			} else {
 				consumer_message(speed, message);
 			}
-			if (speed->fatal.code != ERR_NONE || speed->is_full)
+			if (speed->fatal.code != ERR_NONE || speed->is_full ||
+				throttle_is_due(&speed->throttle))
 				return false;
 		}
 	} while (clock_ms() < until_ms);
@@ -304,7 +314,7 @@ bool consumer_take(struct speed *speed)
 
 /* --- end --------------------------------------------------------------------------------------- */
 
-/* Only for tools that show a group's lag: where a worker goes on is in Redis. */
+/* Only for tools that show a group's lag: where a worker goes on is kept with the values. */
 void consumer_commit(struct speed *speed)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(speed->n_partitions);

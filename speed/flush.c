@@ -1,5 +1,5 @@
-/* What goes to Redis, and what its replies mean. One pipelined write for all dirty partitions; while the
- * replies are under way the worker goes on reading. The next flush goes out when the last one is
+/* What goes to where values are kept, and what its replies mean. One write for all dirty partitions; while
+ * the replies are under way the worker goes on reading. The next flush goes out when the last one is
  * acknowledged. A refused flush, and every reply that is not understood, sends the partition through the
  * recovery path. */
 #include "common/base.h"
@@ -54,7 +54,7 @@ void flush_turn(struct speed *speed)
 	int64_t now_ms = clock_ms();
 	bool sent = false;
 
-	if (!speed->store.redis || speed->store.n_flushes ||
+	if (!speed->keep->is_open(speed) || speed->keep->is_flushing(speed) ||
 		now_ms - speed->flushed_ms < flush_every_ms(speed))
 		return;
 	for (int i = 0; i < speed->n_partitions; i++) {
@@ -63,9 +63,8 @@ void flush_turn(struct speed *speed)
 		if (!p || !flush_is_ready(speed, p))
 			continue;
 		speed->n_pending -= p->n_pending;
-		partition_flush(p, speed->fold, &speed->store.command);
+		speed->keep->flush(speed, p);
 		FAILPOINT("flush.made");
-		store_send(&speed->store, (struct store_owed){ STORE_FLUSH, i, p->life });
 		sent = true;
 	}
 	if (!sent)
@@ -73,90 +72,40 @@ void flush_turn(struct speed *speed)
 	speed->is_full = false;
 	speed->flushed_ms = now_ms;
 	FAILPOINT("flush.write");
-	if (store_write(&speed->store, &err))
-		flush_lost_redis(speed, &err);
+	if (speed->keep->write(speed, &err))
+		flush_lost_keep(speed, &err);
 	FAILPOINT("flush.sent");
 }
 
-void flush_lost_redis(struct speed *speed, const struct err *err)
+void flush_lost_keep(struct speed *speed, const struct err *err)
 {
-	if (complaint_due(&speed->no_redis))
+	if (complaint_due(&speed->no_keep))
 		log_warn("%s; dropping what is pending and retrying", err->msg);
-	store_close(&speed->store);
+	speed->keep->close(speed);
 	speed->connect_ms = clock_ms() + SPEED_RETRY_MS / 10;
 	for (int i = 0; i < speed->n_partitions; i++)
 		if (speed->partitions[i])
 			recovery_need(speed, speed->partitions[i], 0);
 }
 
-/* --- replies ----------------------------------------------------------------------------------- */
+/* --- what the replies mean --------------------------------------------------------------------- */
 
-static void flush_on_flush(struct speed *speed, struct partition *p, const redisReply *reply)
+void flush_done(struct partition *p)
 {
-	struct redis_flush_reply answer;
-	struct err err = { 0 };
+	FAILPOINT("flush.acknowledged");
+	partition_flushed(p);
+}
 
-	if (redis_flush_reply(reply, &answer, &err)) {
-		if (complaint_due(&speed->no_redis)) /* full, or not the master any more: may last */
-			log_warn("partition %d: %s; recovering", p->number, err.msg);
-		recovery_need(speed, p, SPEED_RETRY_MS);
-		return;
-	}
-	if (answer.ok) {
-		FAILPOINT("flush.acknowledged");
-		partition_flushed(p);
-		return;
-	}
-	log_warn("partition %d: flush refused reason=%s expected=%" PRId64 " redis=%" PRId64 ", recovering",
-		p->number, answer.reason, p->next,
-		answer.state.n_generations ? redis_state_open(&answer.state)->next : -1);
-	redis_state_release(&answer.state);
+void flush_refused(struct speed *speed, struct partition *p, const char *reason, int64_t next)
+{
+	log_warn("partition %d: flush refused reason=%s expected=%" PRId64 " %s=%" PRId64 ", recovering",
+		p->number, reason, p->next, speed->keep->name, next);
 	recovery_need(speed, p, 0);
 }
 
-static void flush_on_adopt(struct speed *speed, struct partition *p, const redisReply *reply)
+void flush_failed(struct speed *speed, struct partition *p, const struct err *err)
 {
-	struct redis_adopt_reply answer;
-	struct err err = { 0 };
-	int64_t next;
-
-	if (redis_adopt_reply(reply, &answer, &err)) {
-		log_warn("partition %d: %s; recovering", p->number, err.msg);
-		recovery_need(speed, p, SPEED_RETRY_MS);
-		return;
-	}
-	next = answer.state.n_generations ? redis_state_open(&answer.state)->next : -1;
-	redis_state_release(&p->known);
-	p->known = answer.state; /* takes it */
-	/* replies come in order: a flush that was sent before has been answered, one sent since has not
-	 * changed this yet */
-	if (answer.state.broken || next != p->next || strcmp(answer.what, "other_log") == 0) {
-		log_info("partition %d: adopt says %s next=%" PRId64 " had=%" PRId64 ", recovering",
-			p->number, answer.what, next, p->next);
-		recovery_need(speed, p, 0);
-	}
-}
-
-void flush_on_reply(void *arg, const struct store_owed *owed, const redisReply *reply)
-{
-	struct speed *speed = arg;
-	struct partition *p = speed->partitions[owed->partition];
-	struct err err = { 0 };
-
-	if (redis_lacks_function(reply)) { /* they are loaded when connecting */
-		err_set(&err, ERR_REDIS, "redis has lost its functions");
-		flush_lost_redis(speed, &err);
-		return;
-	}
-	if (owed->kind == STORE_BEAT) {
-		if (reply->type == REDIS_REPLY_ERROR && complaint_due(&speed->no_redis))
-			log_warn("redis refuses the heartbeat: '%s', retrying", reply->str);
-		return;
-	}
-	if (owed->life != p->life || p->state == PARTITION_AWAY || p->state == PARTITION_WAITING)
-		return; /* what was sent has been dropped since */
-	if (owed->kind == STORE_FLUSH)
-		flush_on_flush(speed, p, reply);
-	else
-		flush_on_adopt(speed, p, reply);
+	if (complaint_due(&speed->no_keep)) /* full, or not the master any more: may last */
+		log_warn("partition %d: %s; recovering", p->number, err->msg);
+	recovery_need(speed, p, SPEED_RETRY_MS);
 }

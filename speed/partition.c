@@ -5,8 +5,6 @@
 #include "common/log.h"
 #include "common/mem.h"
 
-enum { PARTITION_SUMS_MAX = 16384 };
-
 struct partition *partition_new(const struct config *config, int number)
 {
 	struct partition *p = xcalloc(1, sizeof(*p));
@@ -46,6 +44,7 @@ void partition_drop(struct partition *p)
 	p->lost_from = p->lost_to = 0;
 	p->oldest_ms = p->sent_oldest_ms = DATETIME_NONE;
 	p->at_end = false;
+	p->customers_hour = INT64_MIN;
 	p->life++;
 }
 
@@ -172,11 +171,11 @@ bool partition_lose(struct partition *p, int64_t first)
 
 /* --- flush ------------------------------------------------------------------------------------- */
 
-bool partition_is_full(const struct partition *p)
+bool partition_is_full(const struct partition *p, size_t sums_max)
 {
 	const struct tally *tally = &p->pending.tally;
 
-	return tally->buckets.n + tally->products.n + tally->customers.n >= PARTITION_SUMS_MAX;
+	return tally->buckets.n + tally->products.n + tally->customers.n >= sums_max;
 }
 
 bool partition_is_dirty(const struct partition *p)
@@ -184,7 +183,7 @@ bool partition_is_dirty(const struct partition *p)
 	return p->state == PARTITION_FOLDING && p->position > p->next && !p->sent;
 }
 
-void partition_flush(struct partition *p, const char *fold, struct redis_command *command)
+void partition_flush(struct partition *p, const char *fold, struct redis_flush *ret_flush)
 {
 	struct redis_flush flush = {
 		.expected_next = p->next,
@@ -200,7 +199,11 @@ void partition_flush(struct partition *p, const char *fold, struct redis_command
 	if (p->last)
 		kafka_tail(&p->tail, p->last);
 	partition_release_last(p);
-	values_flush(&p->pending, command, p->base, &flush);
+	*ret_flush = flush;
+}
+
+void partition_sent(struct partition *p)
+{
 	values_clear(&p->pending);
 	p->n_pending = 0;
 	p->lost_from = p->lost_to = 0;

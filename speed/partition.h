@@ -1,5 +1,5 @@
-/* One partition in the hands of this worker: folds records into pending values, and knows how far Redis has
- * them. Decides; does no I/O (messages and commands come and go through the callers). One thread. */
+/* One partition in the hands of this worker: folds records into pending values, and knows how far
+ * they are kept. Decides; does no I/O (messages and commands come and go through the callers). One thread. */
 #ifndef SPEED_PARTITION_H
 #define SPEED_PARTITION_H
 
@@ -22,8 +22,8 @@ struct partition {
 	bool has_fold; /* the horizon's memory is there */
 	struct values pending;
 	int64_t n_pending; /* records */
-	int64_t next; /* everything below is in Redis; -1: not known */
-	int64_t position; /* everything below is in Redis, on the way there, or pending */
+	int64_t next; /* everything below is kept; -1: not known */
+	int64_t position; /* everything below is kept, on the way there, or pending */
 	int64_t sent; /* the new next of the flush on its way; 0: none */
 	uint64_t life; /* raised when pending is dropped: replies to an older life do not matter */
 	struct tail tail; /* of the last record below position */
@@ -43,8 +43,9 @@ struct partition {
 
 	int64_t warm_from, warm_at; /* while warming: where it began, how far it is */
 	int64_t retry_ms; /* waiting: not before (monotonic) */
-	struct redis_state known; /* as Redis told last */
+	struct redis_state known; /* as it was kept when we asked last */
 	int n_stale; /* so often in a row, Postgres had an older publication than Redis has seen */
+	int64_t customers_hour; /* Kappa mode: orders by customer before it are gone; INT64_MIN: not known */
 	int64_t n_letters; /* letters that are not acknowledged yet */
 	bool letters_failed; /* one of them cannot be delivered */
 };
@@ -52,7 +53,7 @@ struct partition {
 struct partition *partition_new(const struct config *config, int number);
 void partition_free(struct partition *partition);
 
-/* Forgets what is pending: Redis' state decides where it goes on. */
+/* Forgets what is pending: the state that is kept decides where it goes on. */
 void partition_drop(struct partition *partition);
 /* Gives the horizon's memory back as well. */
 void partition_forget(struct partition *partition);
@@ -85,19 +86,21 @@ void partition_end(struct partition *partition, int64_t offset);
 /* Retention took [position, first): goes on at first. False when that cannot be added to what is pending. */
 bool partition_lose(struct partition *partition, int64_t first);
 
-/* It holds so many sums that a flush would hold Redis up for long: no more before the next one. */
-bool partition_is_full(const struct partition *partition);
+/* It holds so many sums that a flush would take long: no more before the next one. */
+bool partition_is_full(const struct partition *partition, size_t sums_max);
 /* Is there something to flush, and may it be? */
 bool partition_is_dirty(const struct partition *partition);
-/* Builds the flush of all that is pending; from now on it is on its way. */
-void partition_flush(struct partition *partition, const char *fold, struct redis_command *command);
-/* Redis has it. */
+/* What the flush of all that is pending (partition->pending) is about. */
+void partition_flush(struct partition *partition, const char *fold, struct redis_flush *ret_flush);
+/* It has been built: it is on its way now, and nothing is pending. */
+void partition_sent(struct partition *partition);
+/* It has been taken. */
 void partition_flushed(struct partition *partition);
 
-/* Everything of the log that we know of is in Redis. */
+/* Everything of the log that we know of is kept. */
 bool partition_is_current(const struct partition *partition);
 int64_t partition_lag(const struct partition *partition);
-/* The record timestamp of the oldest record that is not in Redis, as far as known, or DATETIME_NONE. */
+/* The record timestamp of the oldest record that is not kept yet, as far as known, or DATETIME_NONE. */
 int64_t partition_waiting_ms(const struct partition *partition);
 
 #endif

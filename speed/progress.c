@@ -1,5 +1,4 @@
-/* What the worker tells about itself: heartbeats in Redis, log lines, committed offsets. And the adopt of
- * every second. */
+/* What the worker tells about itself: heartbeats, log lines, committed offsets. */
 #include "common/base.h"
 #include "speed/speed.h"
 
@@ -10,10 +9,9 @@ enum {
 	PROGRESS_BEHIND_MS = 10000,
 	PROGRESS_COMMIT_MS = 5000,
 	PROGRESS_ASK_MS = 200, /* of each tick for asking where logs end */
-	PROGRESS_STALE_TICKS = PUBLISHED_FRESH_MS / SPEED_TICK_MS, /* by then the answer is a new one */
 };
 
-static bool progress_is_ours(const struct partition *p)
+bool progress_is_ours(const struct partition *p)
 {
 	return p && (p->state == PARTITION_WARMING || p->state == PARTITION_FOLDING);
 }
@@ -87,9 +85,9 @@ static void progress_ends(struct speed *speed)
 	}
 }
 
-static void progress_beat(struct speed *speed, struct partition *p)
+void progress_beat(const struct speed *speed, const struct partition *p, struct redis_beat *ret_beat)
 {
-	struct redis_beat beat = {
+	*ret_beat = (struct redis_beat){
 		.time_ms = clock_wall_ms(),
 		.end = p->end,
 		.next = p->next,
@@ -98,63 +96,20 @@ static void progress_beat(struct speed *speed, struct partition *p)
 		.held = p->held,
 		.held_ms = p->held ? p->held_ms : DATETIME_NONE,
 	};
-
-	snprintf(beat.worker, sizeof(beat.worker), "%s", speed->worker);
-	for (int i = 0; i < 2; i++) {
-		redis_beat_command(&speed->store.command, p->base, &beat, i);
-		store_send(&speed->store, (struct store_owed){ STORE_BEAT, p->number, p->life });
-	}
-}
-
-static void progress_adopt(struct speed *speed, const struct pg_published *published, struct partition *p)
-{
-	struct redis_adopt adopt;
-	struct tail tail;
-
-	if (published->publication < p->known.seen) { /* it would be refused as stale */
-		if (++p->n_stale > PROGRESS_STALE_TICKS && complaint_due(&speed->stale))
-			log_warn("partition %d: redis has seen publication %" PRId64 ", postgres has %" PRId64
-				 "; going on without it hint: if "
-				 "the database was restored from an older backup, FCALL lambda_1_drop 1 '%s'",
-				p->number, p->known.seen, published->publication, p->base);
-		return;
-	}
-	p->n_stale = 0;
-	if (!recovery_adopt_arguments(speed, published, p, -1, &adopt, &tail)) {
-		recovery_need(speed, p, 0); /* a run without this partition has been published */
-		return;
-	}
-	redis_adopt_command(&speed->store.command, p->base, &adopt);
-	store_send(&speed->store, (struct store_owed){ STORE_ADOPT, p->number, p->life });
+	snprintf(ret_beat->worker, sizeof(ret_beat->worker), "%s", speed->worker);
 }
 
 void progress_tick(struct speed *speed)
 {
 	struct err err = { 0 };
-	const struct pg_published *published = published_get(speed->published, &err);
 
-	if (!published && complaint_due(&speed->no_postgres))
-		log_warn("%s; going on with the state in redis, retrying", err.msg);
-	if (published && complaint_over(&speed->no_postgres))
-		log_info("postgres answers");
-	if (published && recovery_check_published(speed, published, "", &speed->fatal))
-		return; /* its cuts are not of this log */
 	progress_ends(speed);
 	if (clock_ms() - speed->commit_ms >= PROGRESS_COMMIT_MS) {
 		speed->commit_ms = clock_ms();
 		consumer_commit(speed);
 	}
-	if (!speed->store.redis)
-		return;
-	for (int i = 0; i < speed->n_partitions; i++) {
-		if (!progress_is_ours(speed->partitions[i]))
-			continue;
-		progress_beat(speed, speed->partitions[i]);
-		if (published)
-			progress_adopt(speed, published, speed->partitions[i]);
-	}
-	if (store_write(&speed->store, &err))
-		flush_lost_redis(speed, &err);
+	if (speed->keep->is_open(speed) && speed->keep->tick(speed, &err))
+		flush_lost_keep(speed, &err);
 }
 
 /* --- log lines --------------------------------------------------------------------------------- */

@@ -28,42 +28,9 @@ void recovery_need(struct speed *speed, struct partition *p, int64_t wait_ms)
 	p->retry_ms = clock_ms() + wait_ms;
 }
 
-bool recovery_adopt_arguments(const struct speed *speed, const struct pg_published *published,
-	const struct partition *p, int64_t first, struct redis_adopt *ret_adopt, struct tail *ret_tail)
-{
-	struct redis_adopt adopt = {
-		.publication = published->publication,
-		.run = published->run,
-		.fold = speed->fold,
-		.latest = FOLD_STATE_NONE,
-		.log = speed->log.identity,
-		.tail = ret_tail,
-		.keep_ms = speed->config.rollback_keep_ms,
-	};
-
-	tail_init(ret_tail);
-	if (p->number < published->n_cuts) {
-		const struct pg_cut *cut = &published->cuts[p->number];
-
-		adopt.cut = cut->next_offset;
-		adopt.latest.latest_event_ms = cut->latest_event_ms;
-		adopt.latest.latest_record_ms = cut->latest_record_ms;
-		if (tail_parse(cut->tail, ret_tail))
-			tail_init(ret_tail);
-	} else { /* not in the run: a cut once made stays, though retention moves the log's first offset */
-		const struct generation *made = redis_state_run(&p->known, published->run);
-
-		if (!made && first < 0)
-			return false;
-		adopt.cut = made ? made->start : first;
-	}
-	*ret_adopt = adopt;
-	return true;
-}
-
 /* --- checks ------------------------------------------------------------------------------------ */
 
-static int recovery_check_origin(
+int recovery_check_origin(
 	const struct speed *speed, const char *what, const char *log, const char *fold, struct err *err)
 {
 	if (*log && strcmp(log, speed->log.identity) != 0)
@@ -81,14 +48,6 @@ static int recovery_check_origin(
 			"lambda-speed",
 			what, fold, speed->fold);
 	return 0;
-}
-
-int recovery_check_published(
-	const struct speed *speed, const struct pg_published *published, const char *fold, struct err *err)
-{
-	return published->publication
-		       ? recovery_check_origin(speed, "the published run", published->log, fold, err)
-		       : 0;
 }
 
 static int recovery_range(
@@ -135,58 +94,6 @@ static int recovery_check_log(struct speed *speed, const struct pg_published *pu
 			"--name and an empty database",
 			p->number, end, next);
 	return recovery_check_tails(speed, published, p, err);
-}
-
-/* --- state ------------------------------------------------------------------------------------- */
-
-static int recovery_read(struct speed *speed, struct partition *p, struct err *err)
-{
-	SCOPED(redis_reply_free) redisReply *reply = NULL;
-	struct redis_view view;
-
-	if (redis_read(speed->store.redis, p->base, "r", 1, NULL, 0, &view, &reply, err))
-		return -1;
-	redis_state_release(&p->known);
-	p->known = view.state; /* takes it */
-	view.state = (struct redis_state){ 0 };
-	redis_view_release(&view);
-	return p->known.present
-		       ? recovery_check_origin(speed, "the state in redis", p->known.log, p->known.fold, err)
-		       : 0;
-}
-
-static int recovery_send_adopt(struct speed *speed, struct partition *p, const struct redis_adopt *adopt,
-	char what[16], struct err *err)
-{
-	struct redis_adopt_reply answer;
-
-	if (redis_adopt(speed->store.redis, p->base, adopt, &answer, err))
-		return -1;
-	redis_state_release(&p->known);
-	p->known = answer.state; /* takes it */
-	memcpy(what, answer.what, sizeof(answer.what));
-	return 0;
-}
-
-static int recovery_adopt(struct speed *speed, const struct pg_published *published, struct partition *p,
-	int64_t first, char what[16], struct err *err)
-{
-	struct redis_adopt adopt;
-	struct tail tail;
-
-	if (recovery_check_published(speed, published, published->fold_version, err))
-		return -1;
-	if (!recovery_adopt_arguments(speed, published, p, first, &adopt, &tail))
-		assert(0 && "the log's first offset is known");
-	if (recovery_send_adopt(speed, p, &adopt, what, err))
-		return -1;
-	if (p->known.broken || strcmp(p->known.fold, speed->fold) == 0 || strcmp(what, "stale") == 0)
-		return 0;
-	log_warn("partition %d: the state has other rules ('%s', here '%s'): starting again at offset "
-		 "%" PRId64,
-		p->number, p->known.fold, speed->fold, adopt.cut);
-	adopt.force = true;
-	return recovery_send_adopt(speed, p, &adopt, what, err);
 }
 
 /* --- horizon ----------------------------------------------------------------------------------- */
@@ -236,28 +143,16 @@ static int recovery_seek(
 static int recovery_partition(struct speed *speed, struct partition *p, struct err *err)
 {
 	struct err postgres = { 0 };
-	const struct pg_published *published = published_get(speed->published, &postgres);
+	const struct pg_published *published =
+		speed->published ? published_get(speed->published, &postgres) : NULL;
 	char what[16] = "as it is";
 	int64_t first, end;
 
 	if (p->number >= speed->letters.n_partitions &&
 		letters_ensure(&speed->letters, speed->rk, p->number + 1, err))
 		return -1;
-	if (recovery_range(speed, p, &first, &end, err) || recovery_read(speed, p, err))
+	if (recovery_range(speed, p, &first, &end, err) || speed->keep->load(speed, p, first, what, err))
 		return -1;
-	FAILPOINT("recovery.read");
-	if (published && recovery_adopt(speed, published, p, first, what, err))
-		return -1;
-	FAILPOINT("recovery.adopted");
-	if (!p->known.present || p->known.broken || strcmp(p->known.fold, speed->fold) != 0) {
-		if (published)
-			return err_set(err, ERR_DATABASE,
-				"redis has no usable state, and postgres has an older publication than it "
-				"has seen");
-		return err_set(err, ERR_DATABASE,
-			"%s; there is no usable state in redis, so it is not known where to begin",
-			postgres.msg);
-	}
 	if (recovery_check_log(speed, published, p, end, err) || recovery_seek(speed, p, first, end, err))
 		return -1;
 	FAILPOINT("recovery.sought");
@@ -271,7 +166,7 @@ static int recovery_partition(struct speed *speed, struct partition *p, struct e
 static void recovery_failed(struct speed *speed, struct partition *p, const struct err *err)
 {
 	struct complaint *complaint = err->code == ERR_DATABASE ? &speed->no_postgres
-				      : err->code == ERR_REDIS  ? &speed->no_redis
+				      : err->code == ERR_REDIS  ? &speed->no_keep
 								: &speed->no_kafka;
 
 	recovery_need(speed, p, SPEED_RETRY_MS);
@@ -281,22 +176,21 @@ static void recovery_failed(struct speed *speed, struct partition *p, const stru
 	}
 	if (complaint_due(complaint))
 		log_warn("partition %d waits: %s; retrying", p->number, err->msg);
-	if (speed->store.redis && speed->store.redis->err)
-		flush_lost_redis(speed, err);
+	if (speed->keep->is_broken(speed))
+		flush_lost_keep(speed, err);
 }
 
 static void recovery_all(struct speed *speed)
 {
 	struct err err = { 0 };
 
-	for (int i = 0; i < speed->n_partitions && speed->store.redis && !speed_stop; i++) {
+	for (int i = 0; i < speed->n_partitions && speed->keep->is_open(speed) && !speed_stop; i++) {
 		struct partition *p = speed->partitions[i];
 
 		if (!p || p->state != PARTITION_WAITING || clock_ms() < p->retry_ms)
 			continue;
-		if (store_drain(
-			    &speed->store, flush_on_reply, speed, &err)) { /* replies to others come first */
-			flush_lost_redis(speed, &err);
+		if (speed->keep->drain(speed, &err)) { /* replies to others come first */
+			flush_lost_keep(speed, &err);
 			return;
 		}
 		if (p->state != PARTITION_WAITING)
@@ -319,24 +213,10 @@ void recovery_turn(struct speed *speed)
 
 /* --- the log has been replaced ----------------------------------------------------------------- */
 
-/* What was flushed is of two logs. Whoever starts next begins at the published cut, whose record tells the
- * old log from the new. */
 static void recovery_drop(struct speed *speed, struct partition *p)
 {
-	struct err err = { 0 };
-
-	err_set(&err, ERR_REDIS, "redis is away");
 	recovery_need(speed, p, 0); /* no reply matters any more */
-	if (speed->store.redis && store_drain(&speed->store, flush_on_reply, speed, &err) == 0 &&
-		redis_drop(speed->store.redis, p->base, &err) == 0) {
-		log_warn("partition %d: removed from the speed view, which may have records of both logs",
-			p->number);
-		return;
-	}
-	log_warn("partition %d: the speed view may have records of both logs, and cannot be removed: %s; "
-		 "ignoring "
-		 "that hint: FCALL lambda_1_drop 1 '%s'",
-		p->number, err.msg, p->base);
+	speed->keep->drop(speed, p);
 }
 
 void recovery_watch(struct speed *speed)

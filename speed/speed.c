@@ -19,8 +19,8 @@ static void speed_on_stop(int signal)
 	speed_stop = 1;
 }
 
-/* The end took too long, because a server hangs. To leave at once is safe at any time: what Redis does not
- * have, the next worker reads again. */
+/* The end took too long, because a server hangs. To leave at once is safe at any time: what was not kept, the
+ * next worker reads again. */
 static void speed_on_alarm(int signal)
 {
 	(void)signal;
@@ -43,8 +43,7 @@ int speed_open(struct speed *speed, struct err *err)
 
 	speed->queue_fd = -1;
 	speed_signals();
-	if (speed->config.n_args)
-		return err_set(err, ERR_USAGE, "unexpected argument '%s'", speed->config.args[0]);
+	speed->keep = !strcmp(speed->config.store, "postgres") ? &keep_postgres : &keep_redis;
 	config_log(&speed->config);
 	gethostname(host, sizeof(host) - 1);
 	snprintf(speed->worker, sizeof(speed->worker), "%s-%d", host, (int)getpid());
@@ -52,48 +51,52 @@ int speed_open(struct speed *speed, struct err *err)
 	speed->parser = event_parser_new();
 	if (consumer_open(speed, err) || letters_open(&speed->letters, &speed->config, err))
 		return -1;
-	speed->published = published_start(&speed->config);
+	if (speed->keep == &keep_redis)
+		speed->published = published_start(&speed->config);
 	speed->watch = watch_start(&speed->config);
+	speed->throttle.per_second = speed->config.throttle;
 	log_info("start worker=%s fold=%s", speed->worker, speed->fold);
 	return 0;
 }
 
-/* A connection to Redis, if it is time to try. */
+/* A connection to where values are kept, if it is time to try. */
 static void speed_connect(struct speed *speed)
 {
 	struct err err = { 0 };
 
-	if (speed->store.redis || clock_ms() < speed->connect_ms)
+	if (speed->keep->is_open(speed) || clock_ms() < speed->connect_ms)
 		return;
-	if (store_open(&speed->store, speed->config.redis, &err)) {
+	if (speed->keep->open(speed, &err)) {
 		speed->connect_ms = clock_ms() + SPEED_RETRY_MS;
-		if (complaint_due(&speed->no_redis))
+		if (err.code == ERR_DATA || err.code == ERR_USAGE)
+			speed->fatal = err;
+		else if (complaint_due(&speed->no_keep))
 			log_warn("%s; retrying", err.msg);
 		return;
 	}
-	if (complaint_over(&speed->no_redis))
-		log_info("redis is there");
+	if (complaint_over(&speed->no_keep))
+		log_info("%s is there", speed->keep->name);
 }
 
-static void speed_read_store(struct speed *speed, int timeout_ms)
+static void speed_read_keep(struct speed *speed, int timeout_ms)
 {
 	struct err err = { 0 };
 
-	if (speed->store.redis && store_read(&speed->store, timeout_ms, flush_on_reply, speed, &err))
-		flush_lost_redis(speed, &err);
+	if (speed->keep->is_open(speed) && speed->keep->read(speed, timeout_ms, &err))
+		flush_lost_keep(speed, &err);
 }
 
 static bool speed_is_full(const struct speed *speed)
 {
-	return speed->is_full || flush_waits_for_letters(speed);
+	return speed->is_full || flush_waits_for_letters(speed) || throttle_is_due(&speed->throttle);
 }
 
-/* Sleeps until Kafka or Redis has something, or a timer may be due. */
+/* Sleeps until Kafka or a reply has something, or a timer may be due. */
 static void speed_wait(struct speed *speed, bool full)
 {
 	struct pollfd fds[2] = {
 		{ .fd = full ? -1 : speed->queue_fd, .events = POLLIN },
-		{ .fd = store_fd(&speed->store), .events = POLLIN },
+		{ .fd = speed->keep->fd(speed), .events = POLLIN },
 	};
 	bool soon = speed->n_pending || speed->letters.n_waiting;
 	char drop[64];
@@ -121,7 +124,7 @@ static void speed_turn(struct speed *speed)
 	recovery_turn(speed);
 	if (!full)
 		idle = consumer_take(speed);
-	speed_read_store(speed, 0);
+	speed_read_keep(speed, 0);
 	letters_poll(&speed->letters, 0);
 	flush_turn(speed);
 	if (clock_ms() - speed->tick_ms >= SPEED_TICK_MS) {
@@ -135,16 +138,16 @@ static void speed_turn(struct speed *speed)
 		speed_wait(speed, full);
 }
 
-/* Everything that is pending goes to Redis, as far as it answers in time. */
+/* Everything that is pending goes to where it is kept, as far as that answers in time. */
 static void speed_finish(struct speed *speed)
 {
 	int64_t until_ms = clock_ms() + SPEED_STOP_MS / 2;
 	struct err err = { 0 };
 
-	while (speed->store.redis && clock_ms() < until_ms) {
+	while (speed->keep->is_open(speed) && clock_ms() < until_ms) {
 		bool dirty = false;
 
-		speed_read_store(speed, 5);
+		speed_read_keep(speed, 5);
 		letters_poll(&speed->letters, 0);
 		speed->flushed_ms = 0; /* no need to wait between two flushes */
 		flush_turn(speed);
@@ -155,7 +158,7 @@ static void speed_finish(struct speed *speed)
 		if (!dirty)
 			break;
 	}
-	if (speed->store.redis && store_drain(&speed->store, flush_on_reply, speed, &err))
+	if (speed->keep->is_open(speed) && speed->keep->drain(speed, &err))
 		log_warn("stopping without the last replies: %s", err.msg);
 	consumer_commit(speed);
 }
@@ -188,7 +191,8 @@ void speed_close(struct speed *speed)
 			partition_drop(speed->partitions[i]); /* gives messages back before Kafka is closed */
 	consumer_close(speed);
 	letters_close(&speed->letters);
-	store_release(&speed->store);
+	if (speed->keep)
+		speed->keep->release(speed);
 	for (int i = 0; i < speed->n_partitions; i++)
 		if (speed->partitions[i])
 			partition_free(speed->partitions[i]);

@@ -4,23 +4,28 @@
  *   speed.c       the loop and its turns
  *   consumer.c    Kafka: assignment, messages, where to read next
  *   recovery.c    the one path back: published run, adopt, state, log, horizon
- *   flush.c       what goes to Redis, and what its replies mean
+ *   flush.c       what is added when, and what the replies mean
+ *   keep_redis.c, keep_postgres.c   where values are kept: the speed view, or a version of Kappa mode
  *   progress.c    heartbeats, log lines, offsets for lag tools
  *   partition.c, values.c   what one partition has pending (no I/O)
- *   store.c, published.c, letters.c   Redis, Postgres, the topics for broken and late records
+ *   store.c, published.c, letters.c   Redis, what is published, the topics for broken and late records
  *   watch.c       is it still the same log?
+ *   commands.c    status, promote, rollback and prune of Kappa mode
  *
  * One thread, but for those that ask Postgres (published.c) and Kafka (watch.c), by ticker.c. Whatever goes
- * wrong, pending records are dropped and Redis' state says where to go on: nothing is counted twice or lost
- * (docs/speed.md). */
+ * wrong, pending records are dropped and the state that is kept says where to go on: nothing is counted twice
+ * or lost (docs/speed.md). */
 #ifndef SPEED_SPEED_H
 #define SPEED_SPEED_H
 
 #include "speed/complaint.h"
+#include "speed/keep.h"
+#include "speed/keep_postgres.h"
 #include "speed/letters.h"
 #include "speed/partition.h"
 #include "speed/published.h"
 #include "speed/store.h"
+#include "speed/throttle.h"
 #include "speed/watch.h"
 
 #include <signal.h>
@@ -55,7 +60,9 @@ struct speed {
 	struct published *published;
 	struct watch *watch;
 	struct letters letters;
-	struct store store;
+	const struct keep *keep;
+	struct store store; /* of keep_redis */
+	struct kappa_keep *kappa; /* of keep_postgres; NULL until it was opened first */
 	struct partition **partitions; /* by number; NULL: never had it */
 	int n_partitions;
 	int64_t n_pending; /* records, over all partitions */
@@ -68,7 +75,8 @@ struct speed {
 		alive_ms; /* monotonic: when last, or not before */
 	int asked_end; /* the partition whose log's end is asked for next */
 	struct progress progress;
-	struct complaint no_redis, no_postgres, no_kafka, no_topic, no_letter, stale;
+	struct throttle throttle;
+	struct complaint no_keep, no_postgres, no_kafka, no_topic, no_letter, stale;
 	struct err fatal; /* set: the program ends with it */
 };
 
@@ -99,23 +107,24 @@ void recovery_turn(struct speed *speed);
 /* Once a second: the program ends when the log is another one than that which was read (speed->fatal), and
  * what was flushed of it is removed. */
 void recovery_watch(struct speed *speed);
-/* The run, if there is one, is of this log, and `fold` not of a newer program: else ERR_DATA. */
-MUST_USE int recovery_check_published(
-	const struct speed *speed, const struct pg_published *published, const char *fold, struct err *err);
-/* What adopt needs; false when there is no published run to adopt (any more). first: the log's first offset,
- * or -1. */
-bool recovery_adopt_arguments(const struct speed *speed, const struct pg_published *published,
-	const struct partition *partition, int64_t first, struct redis_adopt *ret_adopt,
-	struct tail *ret_tail);
+/* `what` is of this log, and `fold` not of a newer program: else ERR_DATA. "": not known. */
+MUST_USE int recovery_check_origin(
+	const struct speed *speed, const char *what, const char *log, const char *fold, struct err *err);
 
 /* flush.c */
 void flush_turn(struct speed *speed); /* sends a flush if one is due */
-void flush_on_reply(void *arg, const struct store_owed *owed, const redisReply *reply);
 bool flush_waits_for_letters(const struct speed *speed);
-void flush_lost_redis(struct speed *speed, const struct err *err); /* closes the store; everything recovers */
+void flush_lost_keep(struct speed *speed, const struct err *err); /* closes it; everything recovers */
+/* The reply to a partition's flush: it was taken; or refused, because the place is at `next`; or it failed.
+ */
+void flush_done(struct partition *p);
+void flush_refused(struct speed *speed, struct partition *p, const char *reason, int64_t next);
+void flush_failed(struct speed *speed, struct partition *p, const struct err *err);
 
 /* progress.c */
-void progress_tick(struct speed *speed); /* once a second: adopt, heartbeat, commit */
+void progress_tick(struct speed *speed); /* once a second: heartbeat, commit, and what else is due */
+bool progress_is_ours(const struct partition *p);
+void progress_beat(const struct speed *speed, const struct partition *p, struct redis_beat *ret_beat);
 void progress_turn(struct speed *speed); /* log lines */
 void progress_catch_up(struct speed *speed); /* from now on until all is current */
 

@@ -5,12 +5,6 @@
 #include "common/kernel/currency.h"
 #include "common/mem.h"
 
-struct values_day {
-	int32_t day; /* the key */
-	int32_t pad;
-	int64_t duplicate;
-};
-
 enum { VALUES_HOUR_MINUTES = 60 };
 
 void values_init(struct values *values)

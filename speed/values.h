@@ -1,5 +1,5 @@
-/* What a partition's pending records come to: the increments that the next flush adds to Redis
- * (docs/redis.md, chunks). Pure; one thread. No allocation per event once it has grown. */
+/* What a partition's pending records come to: the increments that the next flush adds to what is kept (in
+ * Redis: docs/redis.md, chunks). Pure; one thread. No allocation per event once it has grown. */
 #ifndef SPEED_VALUES_H
 #define SPEED_VALUES_H
 
@@ -12,9 +12,16 @@ struct values_order {
 	size_t entry; /* in its table */
 };
 
+/* Entry of a table. */
+struct values_day {
+	int32_t day; /* the key */
+	int32_t pad;
+	int64_t duplicate;
+};
+
 struct values {
 	struct tally tally;
-	struct table days; /* per business day: duplicates */
+	struct table days; /* struct values_day: duplicates */
 	struct values_order *order; /* scratch of values_flush() */
 	size_t order_capacity;
 	char *text; /* scratch too: what one customer did */
@@ -26,7 +33,8 @@ void values_release(struct values *values);
 void values_clear(struct values *values);
 
 /* Folds one record, adds what it counts. event is NULL when it was rejected; *ret_late_ms as of
- * fold_record(). wall_ms: the wall clock, which bounds what is kept by customer. ERR_DATA on overflow, which
+ * fold_record(). wall_ms: the wall clock, which bounds what is kept by customer (in Kappa mode
+ * the log alone does: INT64_MAX). ERR_DATA on overflow, which
  * pending_max rules out. */
 MUST_USE int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t record_ms,
 	int64_t wall_ms, const struct event *event, enum event_reject reject, int64_t *ret_late_ms,

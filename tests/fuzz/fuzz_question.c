@@ -54,7 +54,7 @@ static const char *write_question(const struct question *q, char *query, size_t 
 		[QUESTION_READYZ] = "/readyz",
 		[QUESTION_METRICS] = "/metrics",
 	};
-	static const char *const views[] = { "merged", "batch", "speed" };
+	static const char *const views[] = { "merged", "batch", "speed", "kappa" };
 	static char written[32 + 3 * EVENT_ID_MAX_BYTES];
 	size_t len;
 	char from[DATE_TEXT_MAX], to[DATE_TEXT_MAX], currency[16] = "";

@@ -30,7 +30,7 @@ static void test_wrong(void **state)
 		{ "/v1/revenue/today", "currency=", 400, "currency" },
 		{ "/v1/revenue/today", "currency", 400, "has no value" },
 		{ "/v1/revenue/today", "currency=GBP&currency=GBP", 400, "given twice" },
-		{ "/v1/revenue/today", "view=all", 400, "merged, batch or speed" },
+		{ "/v1/revenue/today", "view=all", 400, "merged, batch, speed or kappa" },
 		{ "/v1/revenue/today", "foo=1", 400, "'foo'" },
 		{ "/v1/revenue", NULL, 400, "from: is missing" },
 		{ "/v1/revenue", "from=2011-01-01", 400, "to: is missing" },

@@ -1,0 +1,2 @@
+-- told when another version becomes live
+LISTEN lambda_kappa;
