@@ -22,6 +22,7 @@ MUST_USE int migrate(const struct config *config, struct err *err);
 MUST_USE int run(const struct config *config, struct err *err);
 MUST_USE int rollback(const struct config *config, struct err *err);
 MUST_USE int publish_by_hand(const struct config *config, struct err *err);
+MUST_USE int archive(const struct config *config, struct err *err);
 MUST_USE int validate(const struct config *config, struct err *err);
 
 enum { VALIDATE_TEXT_MAX = 256 };

@@ -1,11 +1,13 @@
 #include "common/base.h"
 #include "batch/history.h"
 
+#include "batch/archive_check.h"
 #include "batch/batch.h"
+#include "batch/plan.h"
 #include "common/log.h"
 #include "common/mem.h"
 
-enum { HISTORY_TRY_MS = 1000 };
+enum { HISTORY_TRY_MS = 1000, HISTORY_PEEK_MS = 5000, HISTORY_NAMED = 5 };
 
 /* kafka_describe() asks again by itself, but a signal may come. */
 static int history_describe(
@@ -29,96 +31,202 @@ static int history_describe(
 	return 0;
 }
 
-static int history_part(struct part *part, rd_kafka_t *rk, const struct config *config,
-	const struct pg_published *base, struct err *err)
+static const char history_hint[] = "hint: was the topic created anew, or the cluster changed? start with "
+				   "another --name and an empty database, or "
+				   "point --brokers and --topic to the old log";
+
+/* --- where the log is --- */
+
+/* What lies nowhere any more goes to *holes; part->first stands behind what is missing at the beginning. */
+static void history_plan(struct part *part, struct ranges *holes)
+{
+	struct plan_piece piece = plan_at(part->archive, part->kafka_first, 0);
+
+	for (; piece.source == PLAN_FILE || piece.source == PLAN_GONE;
+		piece = plan_at(part->archive, part->kafka_first, piece.to)) {
+		if (piece.source == PLAN_FILE)
+			continue;
+		ranges_add(holes, (struct range){ part->partition, piece.from, piece.to });
+		if (!piece.from)
+			part->first = piece.to;
+	}
+}
+
+static int history_part(struct history *history, struct part *part, rd_kafka_t *rk,
+	const struct config *config, const struct pg_published *base, struct err *err)
 {
 	int64_t timeout_ms =
 		config->connect_wait_ms > HISTORY_TRY_MS ? config->connect_wait_ms : HISTORY_TRY_MS;
+	bool known = part->partition < base->n_cuts;
 
-	if (kafka_range(
-		    rk, config->topic, part->partition, timeout_ms, &part->first, &part->end_at_start, err))
+	if (part->partition < history->archive.n_parts)
+		part->archive = &history->archive.parts[part->partition];
+	part->kafka_first = -1;
+	if (!rk)
+		part->end_at_start = archive_part_end(part->archive);
+	else if (kafka_range(rk, config->topic, part->partition, timeout_ms, &part->kafka_first,
+			 &part->end_at_start, err))
 		return -1;
-	part->base_cut =
-		part->partition < base->n_cuts ? base->cuts[part->partition].next_offset : part->first;
-	part->next = part->first;
+	tail_init(&part->base_tail);
+	if (known && tail_parse(base->cuts[part->partition].tail, &part->base_tail))
+		return err_set(err, ERR_DATA, "the tail of run %" PRId64 " in lambda.cuts is damaged: '%s'",
+			base->run, base->cuts[part->partition].tail);
+	part->base_cut = known ? base->cuts[part->partition].next_offset : rk ? part->kafka_first : 0;
 	part->state = FOLD_STATE_NONE;
 	tail_init(&part->tail);
 	return 0;
 }
 
-/* Is it the log that the base has read? */
+/* --- is it the same log? --- */
+
+static int history_check_base_part(const struct part *part, const struct config *config,
+	const struct pg_published *base, struct err *err)
+{
+	if (part->end_at_start < part->base_cut && part->kafka_first < 0)
+		return err_set(err, ERR_DATA,
+			"the archive of %s/%d ends at offset %" PRId64 ", the published run %" PRId64
+			" has read up to %" PRId64
+			": a run from it would take orders back; hint: 'lambda-batch archive' "
+			"first, or read Kafka too (--source=kafka)",
+			config->topic, (int)part->partition, part->end_at_start, base->run, part->base_cut);
+	if (part->end_at_start < part->base_cut)
+		return err_set(err, ERR_DATA,
+			"%s/%d ends at offset %" PRId64 ", the published run %" PRId64
+			" has read up to %" PRId64 "; %s",
+			config->topic, (int)part->partition, part->end_at_start, base->run, part->base_cut,
+			history_hint);
+	return part->kafka_first < 0 ? 0
+				     : kafka_check_tail(config, part->partition, &part->base_tail,
+					       config->connect_wait_ms, err);
+}
+
+/* Is it the log that the base has read? (What the archive has of it is checked while it is read.) */
 static int history_check_base(const struct history *history, const struct config *config,
 	const struct pg_published *base, struct err *err)
 {
-	static const char hint[] =
-		"hint: was the topic created anew, or the cluster changed? start with another --name and an "
-		"empty database, or point --brokers and --topic to the old log";
-
 	if (!base->publication)
 		return 0;
 	if (strcmp(base->log, history->log.identity))
 		return err_set(err, ERR_DATA,
 			"the published run %" PRId64 " has read the log '%s', this is '%s'; %s", base->run,
-			base->log, history->log.identity, hint);
+			base->log, history->log.identity, history_hint);
 	if (base->n_cuts > history->n_parts)
 		return err_set(err, ERR_DATA,
-			"the published run %" PRId64 " has read %d partitions, the topic has %d; %s",
-			base->run, base->n_cuts, history->n_parts, hint);
-	for (int i = 0; i < base->n_cuts; i++) {
-		const struct part *part = &history->parts[i];
-		struct tail tail;
-
-		if (part->end_at_start < part->base_cut)
-			return err_set(err, ERR_DATA,
-				"%s/%d ends at offset %" PRId64 ", the published run %" PRId64
-				" has read up to %" PRId64 "; %s",
-				config->topic, i, part->end_at_start, base->run, part->base_cut, hint);
-		if (tail_parse(base->cuts[i].tail, &tail))
-			return err_set(err, ERR_DATA,
-				"the tail of run %" PRId64 " in lambda.cuts is damaged: '%s'", base->run,
-				base->cuts[i].tail);
-		if (kafka_check_tail(config, i, &tail, config->connect_wait_ms, err))
+			"the published run %" PRId64 " has read %d partitions, the %s has %d; %s", base->run,
+			base->n_cuts, history->archive_only ? "archive" : "topic", history->n_parts,
+			history_hint);
+	for (int i = 0; i < base->n_cuts; i++)
+		if (history_check_base_part(&history->parts[i], config, base, err))
 			return -1;
-	}
 	return 0;
+}
+
+/* Does Kafka have the log that was archived? */
+static int history_check_archive(const struct history *history, const struct config *config, struct err *err)
+{
+	if (!history->archive.present || history->archive_only)
+		return 0;
+	return archive_check_log(&history->archive, config, &history->log, err);
+}
+
+/* --- what is missing --- */
+
+static int history_missing(const struct ranges *missing, const struct config *config, struct err *err)
+{
+	struct ranges named = { missing->at, missing->n < HISTORY_NAMED ? missing->n : HISTORY_NAMED };
+	SCOPED(xfreep) char *text = ranges_text(&named);
+
+	return err_set(err, ERR_DATA,
+		"orders of '%s' are gone: offsets %s%s are not in Kafka%s, and a run without them would be "
+		"too low; hint: "
+		"--accept-lost=%" PRId32 ":%" PRId64 "-%" PRId64
+		" (one for each range)%s publishes all the same, and every answer "
+		"says so",
+		config->topic, text, missing->n > named.n ? " ..." : "",
+		*config->archive ? " and not in the archive" : ", and there is no --archive",
+		missing->at[0].partition, missing->at[0].from, missing->at[0].to,
+		missing->at[0].from ? "" : ", or --allow-truncated-history where a log begins late,");
+}
+
+/* PARTITION:FROM-TO each; allowed ones are noted, others refuse. */
+static int history_check_holes(
+	struct history *history, const struct ranges *holes, const struct config *config, struct err *err)
+{
+	struct ranges missing = { 0 };
+	int failed = 0;
+
+	for (size_t i = 0; i < holes->n; i++) {
+		struct range hole = holes->at[i];
+
+		if (ranges_have(&config->accept_lost, hole)) {
+			log_warn("%s/%d has lost the offsets from %" PRId64 " to %" PRId64
+				 ": going on without them, as accepted",
+				config->topic, (int)hole.partition, hole.from, hole.to);
+			ranges_add(&history->lost, hole);
+		} else if (!hole.from && config->allow_truncated_history) {
+			log_warn("%s/%d begins at offset %" PRId64
+				 ": going on without older orders, as allowed",
+				config->topic, (int)hole.partition, hole.to);
+			history->truncated = true;
+		} else {
+			ranges_add(&missing, hole);
+		}
+	}
+	if (missing.n)
+		failed = history_missing(&missing, config, err);
+	ranges_release(&missing);
+	return failed;
 }
 
 static int history_check_first(struct history *history, const struct config *config, struct err *err)
 {
-	for (int i = 0; i < history->n_parts; i++) {
-		const struct part *part = &history->parts[i];
+	struct ranges holes = { 0 };
+	int failed;
 
-		if (!part->first)
-			continue;
-		if (!config->allow_truncated_history)
-			return err_set(err, ERR_DATA,
-				"%s/%d begins at offset %" PRId64 ": older orders are gone, and a run "
-				"without them would be too low; hint: set retention.ms=-1 on the topic; "
-				"--allow-truncated-history publishes all the same, and every answer says so",
-				config->topic, i, part->first);
-		if (!history->truncated)
-			log_warn("%s/%d begins at offset %" PRId64
-				 ": going on without older orders, as allowed",
-				config->topic, i, part->first);
-		history->truncated = true;
+	for (int i = 0; i < history->n_parts; i++) {
+		history_plan(&history->parts[i], &holes);
+		history->parts[i].next = history->parts[i].first;
 	}
-	return 0;
+	failed = history_check_holes(history, &holes, config, err);
+	ranges_release(&holes);
+	return failed;
 }
 
+/* --- opening --- */
+
+/* rk: NULL without Kafka. The archive is looked at before Kafka is asked where it ends, so it cannot be
+ * ahead. */
 static int history_fill(struct history *history, rd_kafka_t *rk, const struct config *config,
 	const struct pg_published *base, struct err *err)
 {
-	if (history_describe(rk, config, &history->log, err))
+	if (*config->archive && archive_open(config->archive, config->topic, &history->archive, err))
 		return -1;
+	if (!rk && !history->archive.present)
+		return err_set(err, ERR_NO_INPUT,
+			"--source=archive: there is no archive of '%s' in '%s'; hint: --archive=ROOT names "
+			"where it is",
+			config->topic, config->archive);
+	if (*config->archive && !history->archive.present)
+		log_warn("there is no archive of '%s' in '%s' yet; reading Kafka alone", config->topic,
+			config->archive);
+	if (!rk) {
+		snprintf(history->log.identity, sizeof(history->log.identity), "%s",
+			history->archive.note.log);
+		history->log.n_partitions = history->archive.n_parts;
+	} else if (history_describe(rk, config, &history->log, err)) {
+		return -1;
+	}
 	history->n_parts = history->log.n_partitions;
 	history->parts = xcalloc((size_t)history->n_parts, sizeof(*history->parts));
 	for (int i = 0; i < history->n_parts; i++) {
 		history->parts[i].partition = i;
-		if (history_part(&history->parts[i], rk, config, base, err))
+		if (history_part(history, &history->parts[i], rk, config, base, err))
 			return -1;
 	}
-	if (history_check_base(history, config, base, err))
+	if (history_check_base(history, config, base, err) || history_check_archive(history, config, err))
 		return -1;
+	if (rk && history->archive.present)
+		archive_warn_retention(&history->archive, rk, config);
 	return history_check_first(history, config, err);
 }
 
@@ -126,11 +234,11 @@ int history_open(struct history *ret_history, const struct config *config, const
 	struct err *err)
 {
 	SCOPED(kafka_close) rd_kafka_t *rk = NULL;
-	struct history history = { 0 };
+	struct history history = { .archive_only = !strcmp(config->source, "archive") };
 	rd_kafka_conf_t *conf;
 
-	if (kafka_conf(config, RD_KAFKA_CONSUMER, &conf, err) ||
-		kafka_open(&rk, RD_KAFKA_CONSUMER, conf, err))
+	if (!history.archive_only && (kafka_conf(config, RD_KAFKA_CONSUMER, &conf, err) ||
+					     kafka_open(&rk, RD_KAFKA_CONSUMER, conf, err)))
 		return -1;
 	if (history_fill(&history, rk, config, base, err)) {
 		history_release(&history);
@@ -142,6 +250,51 @@ int history_open(struct history *ret_history, const struct config *config, const
 
 void history_release(struct history *history)
 {
+	archive_release(&history->archive);
+	ranges_release(&history->lost);
 	free(history->parts);
 	*history = (struct history){ 0 };
+}
+
+/* --- without Kafka --- */
+
+static int history_check_ahead_part(
+	const struct part *part, rd_kafka_t *rk, const struct config *config, struct err *err)
+{
+	int64_t first, end;
+
+	if (kafka_range(rk, config->topic, part->partition, HISTORY_PEEK_MS, &first, &end, err))
+		return err_wrap(err,
+			"the archive of %s/%d ends at offset %" PRId64 ", speed has counted up to %" PRId64
+			" and would have to read that again, which cannot be done now; hint: run it when "
+			"Kafka is "
+			"back, or for another --name and database",
+			config->topic, (int)part->partition, part->cut, part->speed_next);
+	if (first <= part->cut)
+		return 0;
+	return err_set(err, ERR_DATA,
+		"the archive of %s/%d ends at offset %" PRId64 ", Kafka begins at %" PRId64
+		", speed has counted up to %" PRId64
+		": a run from the archive alone would lose what lies between; hint: "
+		"'lambda-batch archive', or --source=kafka",
+		config->topic, (int)part->partition, part->cut, first, part->speed_next);
+}
+
+int history_check_ahead(const struct history *history, const struct config *config, struct err *err)
+{
+	SCOPED(kafka_close) rd_kafka_t *rk = NULL;
+	rd_kafka_conf_t *conf;
+
+	for (int i = 0; i < history->n_parts; i++) {
+		const struct part *part = &history->parts[i];
+
+		if (part->speed_next <= part->cut)
+			continue;
+		if (!rk && (kafka_conf(config, RD_KAFKA_CONSUMER, &conf, err) ||
+				   kafka_open(&rk, RD_KAFKA_CONSUMER, conf, err)))
+			return -1;
+		if (history_check_ahead_part(part, rk, config, err))
+			return -1;
+	}
+	return 0;
 }

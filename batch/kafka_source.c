@@ -136,9 +136,10 @@ static void source_on_message(rd_kafka_message_t *message, void *arg)
 		return;
 	}
 	record = (struct record){ part, message->offset, rd_kafka_message_timestamp(message, NULL),
-		message->key, message->payload, message->key_len, message->len };
+		message->key, message->payload, message->key_len, message->len, message };
 	source->failed = source->on_record(source->arg, &record, source->err);
-	part->next = message->offset + 1;
+	if (!source->failed)
+		part->next = message->offset + 1;
 }
 
 /* Returns how many partitions are not at their cut yet. */
@@ -220,4 +221,18 @@ int kafka_source_read(const struct config *config, struct part **parts, int n_pa
 	status = source_open(&source, err) ? -1 : source_run(&source);
 	source_close(&source);
 	return status;
+}
+
+bool kafka_source_header(const struct record *record, size_t n, struct archive_header *ret_header)
+{
+	rd_kafka_headers_t *headers;
+	const char *name;
+	const void *value;
+	size_t len;
+
+	if (rd_kafka_message_headers(record->message, &headers) ||
+		rd_kafka_header_get_all(headers, n, &name, &value, &len))
+		return false;
+	*ret_header = (struct archive_header){ { name, strlen(name) }, { value, len } };
+	return true;
 }

@@ -14,4 +14,7 @@
 MUST_USE int kafka_source_read(const struct config *config, struct part **parts, int n_parts,
 	record_fn *on_record, void *arg, struct err *err);
 
+/* The n-th header of a record that Kafka handed over; valid as long as the record. False: it has no more. */
+bool kafka_source_header(const struct record *record, size_t n, struct archive_header *ret_header);
+
 #endif

@@ -10,6 +10,11 @@ static const char main_usage[] =
 	"the "
 	"present one\n"
 	"  publish RUN         publishes a run that waits for it\n"
+	"  archive             copies the log from Kafka to files under --archive, before retention takes "
+	"it\n"
+	"  archive cat [PARTITION[:FROM-TO]]\n"
+	"                      prints what the archive has, one JSON object per record\n"
+	"  archive verify      reads the whole archive and says what is damaged or missing\n"
 	"  migrate             brings the database's schema up to date\n"
 	"  validate [FILE|-]   checks events, one per line, and says what is wrong with the bad ones; no "
 	"server";
@@ -22,6 +27,7 @@ static const struct {
 	{ "run", run, 0 },
 	{ "rollback", rollback, 1 },
 	{ "publish", publish_by_hand, 1 },
+	{ "archive", archive, 2 },
 	{ "migrate", migrate, 0 },
 	{ "validate", validate, 1 },
 };

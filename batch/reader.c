@@ -7,6 +7,7 @@
 #include "common/base.h"
 #include "batch/reader.h"
 
+#include "batch/archive_source.h"
 #include "batch/batch.h"
 #include "batch/kafka_source.h"
 #include "common/mem.h"
@@ -212,13 +213,27 @@ void reader_finish(struct reader *reader)
 	}
 }
 
+/* The archive, and then Kafka for what it does not have. */
+static int reader_read(struct reader *reader)
+{
+	bool left = false;
+
+	for (int i = 0; i < reader->n_parts; i++) {
+		if (archive_source_read(reader->parts[i], reader_record, reader, &reader->err))
+			return -1;
+		left |= reader->parts[i]->next < reader->parts[i]->cut;
+	}
+	return left ? kafka_source_read(reader->config, reader->parts, reader->n_parts, reader_record, reader,
+			      &reader->err)
+		    : 0;
+}
+
 static void *reader_main(void *arg)
 {
 	struct reader *reader = arg;
 
 	reader_begin(reader);
-	reader->failed = kafka_source_read(
-		reader->config, reader->parts, reader->n_parts, reader_record, reader, &reader->err);
+	reader->failed = reader_read(reader);
 	reader_finish(reader);
 	atomic_store(&reader->ended, true);
 	return NULL;

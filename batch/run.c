@@ -130,7 +130,8 @@ static struct seal run_seal(struct run *run)
 		.fold = run->fold,
 		.base_fold = run->base.fold_version,
 		.parts = run->history.parts,
-		.n_parts = run->history.n_parts };
+		.n_parts = run->history.n_parts,
+		.without_kafka = run->history.archive_only };
 }
 
 static bool run_sealed(const struct run *run)
@@ -144,6 +145,7 @@ static bool run_sealed(const struct run *run)
 
 static int run_cut(struct run *run, struct err *err)
 {
+	SCOPED(xfreep) char *lost = NULL;
 	char number[2][DATABASE_NUMBER_MAX];
 	struct seal seal;
 
@@ -152,15 +154,17 @@ static int run_cut(struct run *run, struct err *err)
 		return -1;
 	seal = run_seal(run);
 	FAILPOINT("run.before_seal");
-	if (seal_take_cut(&seal, &run->ledger, &run->answered, err))
+	if (seal_take_cut(&seal, &run->ledger, &run->answered, err) ||
+		history_check_ahead(&run->history, run->config, err))
 		return -1;
 	FAILPOINT("run.sealed");
 	log_info("the log is %s, %d partitions; the cut is %s", run->history.log.identity,
 		run->history.n_parts, run_sealed(run) ? "sealed" : "not sealed in every partition");
-	return pg_exec(run->lock, sql_run_cut, 5,
+	lost = ranges_text(&run->history.lost);
+	return pg_exec(run->lock, sql_run_cut, 6,
 		(const char *const[]){ database_number(number[0], run->run), run->history.log.identity,
 			database_number(number[1], run->cut_time_ms), run_sealed(run) ? "true" : "false",
-			run->history.truncated ? "true" : "false" },
+			run->history.truncated ? "true" : "false", lost },
 		NULL, err);
 }
 

@@ -15,6 +15,8 @@ struct seal {
 	const char *fold, *base_fold; /* fold versions; base_fold is "" without a base */
 	struct part *parts;
 	int n_parts;
+	bool without_kafka; /* what speed has is looked at, but nothing is sealed: what it seals could not be
+			       read */
 };
 
 /* Sets cut and sealed of all parts: where speed's generation ends, if speed reaches the log's end within

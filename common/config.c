@@ -144,6 +144,14 @@ static int setting_set(
 				err, ERR_USAGE, "%s: '%s' is not allowed, hint: yes or no", from, value);
 		*on = *value == 'y';
 		return 0;
+	case SETTING_RANGES:
+		if (!ranges_parse(setting_place(config, s), value))
+			return 0;
+		return err_set(err, ERR_USAGE,
+			"%s: '%s' is not allowed, hint: PARTITION:FROM-TO, where offset TO is the first that "
+			"is there "
+			"again",
+			from, value);
 	case SETTING_NUMBER:
 	case SETTING_DURATION:
 	case SETTING_SIZE:
@@ -401,6 +409,7 @@ void config_release(struct config *config)
 	calendar_release(&config->calendar);
 	free(config->kafka_properties);
 	free(config->args);
+	ranges_release(&config->accept_lost);
 	secret_free(config->redis_whole);
 	free(config->kafka_text);
 	memset(config, 0, sizeof(*config));
@@ -459,6 +468,10 @@ void config_log(const struct config *config)
 		setting_units(s, &units, &n_units);
 		if (s->kind == SETTING_SWITCH) {
 			log_info("setting %s=%s", s->flag, *(const bool *)member ? "yes" : "no");
+		} else if (s->kind == SETTING_RANGES) {
+			SCOPED(xfreep) char *shown = ranges_text(member);
+
+			log_info("setting %s=%s", s->flag, shown);
 		} else if (s->kind == SETTING_SECRET) {
 			SCOPED(xfreep) char *shown = config_redacted(*(const char *const *)member);
 

@@ -6,6 +6,7 @@
 
 #include "common/err.h"
 #include "common/kernel/fold.h"
+#include "common/ranges.h"
 
 /* Which program a setting is for; a bit set. */
 enum config_program { CONFIG_BATCH = 1, CONFIG_SPEED = 2, CONFIG_SERVING = 4, CONFIG_ALL = 7 };
@@ -42,6 +43,10 @@ struct config {
 	int64_t seal_wait_ms; /* how long to wait for speed to reach the log's end */
 	int64_t connect_wait_ms; /* how long a server may be away before the run gives up */
 	bool allow_truncated_history;
+	const char *archive; /* ROOT of the archive, or "": there is none */
+	const char *source; /* "kafka" (the archive first, if there is one) or "archive" */
+	int64_t archive_file_bytes; /* of lines, before compression; then the next file begins */
+	struct ranges accept_lost; /* owned; a run goes on although these offsets are gone */
 	/* speed */
 	int64_t flush_every_ms; /* at least this long between two flushes */
 	int64_t pending_max; /* records held between two flushes, all partitions together */

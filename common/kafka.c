@@ -220,6 +220,51 @@ int kafka_offset_at(rd_kafka_t *rk, const char *topic, int partition, int64_t ti
 	return 0;
 }
 
+static int64_t kafka_retention_of(rd_kafka_event_t *event)
+{
+	const rd_kafka_DescribeConfigs_result_t *result = rd_kafka_event_DescribeConfigs_result(event);
+	const rd_kafka_ConfigResource_t **resources;
+	const rd_kafka_ConfigEntry_t **entries;
+	size_t n = 0;
+
+	if (!result || rd_kafka_event_error(event))
+		return -2;
+	resources = rd_kafka_DescribeConfigs_result_resources(result, &n);
+	if (!n)
+		return -2;
+	entries = rd_kafka_ConfigResource_configs(resources[0], &n);
+	for (size_t i = 0; i < n; i++) {
+		const char *value = rd_kafka_ConfigEntry_value(entries[i]);
+
+		if (!strcmp(rd_kafka_ConfigEntry_name(entries[i]), "retention.ms") && value)
+			return strtoll(value, NULL, 10);
+	}
+	return -2;
+}
+
+int64_t kafka_retention_ms(rd_kafka_t *rk, const char *topic, int64_t timeout_ms)
+{
+	rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+	rd_kafka_event_t *event;
+	int64_t retention_ms = -2;
+	char text[256];
+
+	if (!rd_kafka_AdminOptions_set_request_timeout(options, (int)timeout_ms, text, sizeof(text))) {
+		rd_kafka_DescribeConfigs(rk, &resource, 1, options, queue);
+		event = rd_kafka_queue_poll(queue, (int)timeout_ms + 1000);
+		if (event) {
+			retention_ms = kafka_retention_of(event);
+			rd_kafka_event_destroy(event);
+		}
+	}
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_AdminOptions_destroy(options);
+	rd_kafka_ConfigResource_destroy(resource);
+	return retention_ms;
+}
+
 void kafka_tail(struct tail *tail, const rd_kafka_message_t *message)
 {
 	tail_of_record(tail, message->offset, rd_kafka_message_timestamp(message, NULL), message->key,

@@ -53,6 +53,10 @@ void kafka_assign(rd_kafka_t *rk, const rd_kafka_topic_partition_list_t *list);
 
 /* A consumer for kafka_check_tail_by(): in no group, reads nothing by itself. */
 MUST_USE int kafka_open_reader(const struct config *config, rd_kafka_t **ret_rk, struct err *err);
+/* The topic's retention.ms, -1: for ever; -2 when it cannot be had (not permitted, no answer). Blocks for
+ * timeout_ms at most. */
+int64_t kafka_retention_ms(rd_kafka_t *rk, const char *topic, int64_t timeout_ms);
+
 /* Reads the tail's record again and compares. A tail without a record, or one that retention has taken (below
  * `first`), is fine. ERR_DATA when the log is another one: the message says what to do. Blocks. */
 MUST_USE int kafka_check_tail_by(rd_kafka_t *reader, const char *topic, int partition,

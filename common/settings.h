@@ -13,7 +13,8 @@ enum setting_kind {
 	SETTING_NUMBER,
 	SETTING_DURATION,
 	SETTING_SIZE,
-	SETTING_SWITCH
+	SETTING_SWITCH,
+	SETTING_RANGES, /* may be given more than once: adds up */
 };
 
 struct setting {

@@ -95,6 +95,9 @@ static int take_pointer(struct batchview *batchview, const PGresult *result, str
 	view->published_ms = pg_number(result, 0, 3);
 	view->cut_time_ms = PQgetisnull(result, 0, 4) ? DATETIME_NONE : pg_number(result, 0, 4);
 	view->truncated = *PQgetvalue(result, 0, 5) == 't';
+	if (ranges_parse(&view->lost, PQgetvalue(result, 0, 10)))
+		return err_set(err, ERR_DATA, "the lost ranges of run %" PRId64 " are damaged: '%s'",
+			view->run, PQgetvalue(result, 0, 10));
 	batchview->loading_counted = PQgetisnull(result, 0, 6) ? -1 : pg_number(result, 0, 6);
 	snprintf(batchview->run_text, sizeof(batchview->run_text), "%" PRId64, view->run);
 	if (!PQgetisnull(result, 0, 8))

@@ -173,6 +173,12 @@ static void name_gaps(struct snapshot *snapshot, int n_known, const int64_t *kno
 			add_missing(snapshot, i, coverage, -1);
 		}
 	}
+	for (size_t i = 0; i < picture->batch->lost.n; i++) {
+		const struct range *lost = &picture->batch->lost.at[i];
+
+		degrade(snapshot, DEGRADED_LOST_EVENTS);
+		add_missing(snapshot, lost->partition, lost->from, lost->to);
+	}
 	for (size_t i = 0; i < picture->n_lost; i++) {
 		degrade(snapshot, DEGRADED_LOST_EVENTS);
 		add_missing(snapshot, picture->lost[i].partition, picture->lost[i].from, picture->lost[i].to);

@@ -26,6 +26,7 @@ void batch_view_unref(struct batch_view *view)
 		return;
 	table_release(&view->days);
 	table_release(&view->late);
+	ranges_release(&view->lost);
 	free(view->cuts);
 	free(view->corrections);
 	free(view);

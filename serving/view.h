@@ -7,6 +7,7 @@
 #include "common/kernel/handover.h"
 #include "common/kernel/table.h"
 #include "common/kernel/tally.h"
+#include "common/ranges.h"
 
 struct view_day_key {
 	int32_t day;
@@ -55,6 +56,7 @@ struct batch_view {
 	bool rollback; /* the publication is one: it may lower coverage */
 	int64_t taken_back; /* the run that was published before the rollback */
 	bool truncated;
+	struct ranges lost; /* owned; offsets that the run went over because they were gone */
 	int64_t cut_time_ms, published_ms;
 	int n_cuts;
 	struct view_cut *cuts; /* owned, by partition */

@@ -120,7 +120,7 @@ static size_t json_escape(struct json *json, const unsigned char *at)
 		json_is_low_surrogate(json_hex4(at + 8)))
 		return 12;
 	if (unit == 0 || json_is_high_surrogate(unit) || json_is_low_surrogate(unit))
-		json->unstorable = true;
+		json->unstorable = json->any_unstorable = true;
 	return 6;
 }
 

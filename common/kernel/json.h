@@ -29,6 +29,7 @@ struct json {
 	struct text text; /* the last key, string (as written, without its quotes) or number; in the input */
 	bool escaped; /* it has escapes, so that json_unescape() is needed */
 	bool unstorable; /* it holds U+0000 or a lone surrogate */
+	bool any_unstorable; /* ... or one before it did */
 	bool value_due; /* a value must come next */
 	bool fresh; /* no comma before what comes next */
 	unsigned depth; /* of open arrays and objects */

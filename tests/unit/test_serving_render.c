@@ -388,6 +388,13 @@ static void test_degraded(void **state)
 	scene.part.n_lost = 1;
 	assert_has(&scene, day_question,
 		"\"degraded\":[\"lost_events\"],\"missing\":[{\"partition\":0,\"from\":1010,\"to\":1020}]");
+	scene.part.n_lost = 0;
+	ranges_add(&scene.batch->lost, (struct range){ 2, 7, 9 });
+	assert_has(&scene, day_question,
+		"\"degraded\":[\"lost_events\"],\"missing\":[{\"partition\":2,\"from\":7,\"to\":9}]");
+	assert_has(&scene, day_question, "\"final\":false");
+	ranges_release(&scene.batch->lost);
+	scene.part.n_lost = 1;
 	scene.speed = false;
 	assert_has(&scene, day_question, "\"speed\":null");
 	assert_has(&scene, day_question,
