@@ -92,7 +92,7 @@ $(B)/gen/flags: FORCE
 	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # SQL statements and the Redis functions are files that their own tools can run; the programs carry them inside.
-$(B)/gen/embedded.h $(B)/gen/embedded.c &: common/embed.sh $(SQL) common/handover.lua Makefile
+$(B)/gen/embedded.h $(B)/gen/embedded.c &: common/embed.sh sql sql/migrations $(SQL) common/handover.lua Makefile
 	$(call say,GEN,$(B)/gen/embedded.c)
 	$(Q)mkdir -p $(@D)
 	$(Q)sh common/embed.sh $(B)/gen common/handover.lua $(SQL)

@@ -2,8 +2,7 @@
 #ifndef SERVING_SEGMENTS_H
 #define SERVING_SEGMENTS_H
 
-#include <libpq-fe.h>
-
+#include "common/pg.h"
 #include "serving/render.h"
 
 /* Of the rows of sql/serving_segments.sql. The caller owns one reference; NULL with a problem. */
