@@ -1,5 +1,6 @@
 """The kinds of faults. Each is a function of the nemesis that makes the fault happen and returns when nothing more is to come; what
 it leaves stopped or broken, the nemesis heals. A kind says `n.happened(what)` when it has seen that the fault took effect."""
+import json
 import os
 import shutil
 import signal
@@ -144,6 +145,7 @@ def batch_dies_at(n, names):
 SEALING = ("run.inserted", "run.before_seal", "seal.part", "run.sealed")
 COPYING = ("run.computed", "copy.started", "copy.sent", "run.stored")
 PUBLISHING = ("publish.locked", "publish.before_commit", "run.published", "adopt.part", "run.adopted")
+MOVING = ("publish.locked", "publish.before_commit", "move.published", "adopt.part", "move.adopted")
 
 
 @kind("batch: kill -9 while it seals", batch=True)
@@ -222,6 +224,60 @@ def batch_spill(n):
     batch = n.place.start_batch("--memory=1MiB", f"--spill-dir={directory}")
     if batch.wait() == 74:
         n.happened("spill directories full")
+
+
+@kind("batch: rolled back, and published again", batch=True)
+def batch_rollback(n):
+    """While orders come. Until it is published again, runs are complete but wait."""
+    while len(n.place.sql("SELECT 1 FROM lambda.runs WHERE state = 'published'")) < 2:
+        n.clean_batch()
+    _, newest = n.place.published()
+    if n.rng.random() < 0.3:    # nothing has happened, or all
+        n.place.start_move("rollback", LAMBDA_FAILPOINT=n.rng.choice(MOVING)).wait()
+    if n.place.published()[1] == newest:
+        expect(n, n.place.start_move("rollback"), 0)
+    n.happened("rollbacks")
+    if n.place.published()[1] >= newest:
+        n.violation(f"after a rollback from run {newest} run {n.place.published()[1]} is published")
+    n.pause(0, 3)
+    if n.rng.random() < 0.4:
+        n.place.redis_client().flushall()
+        n.happened("FLUSHALL behind a rollback")
+    waits = []
+    if n.rng.random() < 0.6:
+        expect(n, n.place.start_batch(), 65)
+        waits = n.place.sql("SELECT max(run) FROM lambda.runs WHERE state = 'built'")[0]
+        n.happened("runs that wait behind a rollback")
+    n.pause(0, 3)
+    expect(n, n.place.start_move("publish", str(n.rng.choice([newest, *waits]))), 0)
+
+
+def expect(n, batch, status):
+    batch.may_end = (status,)
+    ended = batch.wait()
+    if ended != status:
+        n.violation(f"{' '.join(batch.popen.args[1:])} ended with {ended}, not {status}: {batch.text()[-800:]}")
+
+
+# --- orders
+
+@kind("orders: the same event in two partitions", batch=True)
+def orders_twice(n):
+    """Speed counts both, until a run says what was wrong, to the last digit: see Observer.look_at_corrections()."""
+    first, second = n.rng.sample(range(n.place.partitions), 2)
+    orders = [n.made_order(f"twice-{n.serial()}", kind=n.rng.choice(("order_placed", "order_placed", "order_refunded")),
+                           currency=n.rng.choice(("GBP", "EUR")), price=f"{n.rng.randint(1, 99999) / 100:.2f}") for _ in range(n.rng.randint(1, 20))]
+    n.place.feeder.pause()
+    with n.place.truth.lock:
+        n.place.truth.twice.update({json.loads(order)["event_id"]: [] for order in orders})
+    for partition in (first, second):
+        for order in orders:
+            n.place.feeder.send(order, partition)
+        n.place.feeder.pause()
+        n.place.feeder.go()
+        if partition == second or n.rng.random() < 0.5:     # the second ones behind the cut, or both before it
+            n.clean_batch()
+    n.count("events in two partitions", len(orders))
 
 
 # --- lambda-serving

@@ -52,6 +52,7 @@ class Nemesis:
     def __init__(self, servers, results, args):
         self.servers, self.results, self.args = servers, results, args
         self.place = self.rng = self.observer = None
+        self.sample = random.Random()   # of what is asked; what is injected has nothing to do with it
         self.now = "start"
         self.n_serial = 0
         self.mounts, self.tablespaces = [], []
@@ -100,10 +101,10 @@ class Nemesis:
             keys = [key for key in keys if not any(key.startswith(f"{base}:{run}:") for run in runs)]
         return keys
 
-    def made_order(self, event_id):
-        return json.dumps({"event_id": event_id, "type": "order_placed", "order_id": event_id, "customer_id": None,
-                           "event_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "currency": "GBP",
-                           "lines": [{"sku": "hung", "quantity": 1, "unit_price": "1.00"}]})
+    def made_order(self, event_id, kind="order_placed", currency="GBP", price="1.00"):
+        return json.dumps({"event_id": event_id, "type": kind, "order_id": event_id, "customer_id": None,
+                           "event_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "currency": currency,
+                           "lines": [{"sku": "made", "quantity": 1, "unit_price": price}]})
 
     @contextlib.contextmanager
     def other_session(self):
@@ -192,9 +193,33 @@ class Nemesis:
         days = sorted(date for date, _ in expected)
         try:
             served, provenance = self.place.served_days(days[0], days[-1])
+            if served != expected:
+                return harness.difference(expected, served, provenance)
+            return self.late_differs() or self.customers_differ()
         except (OSError, AssertionError, ValueError) as error:
             return repr(error)
-        return None if served == expected else harness.difference(expected, served, provenance)
+
+    def late_differs(self):
+        with self.place.truth.lock:
+            exact = self.place.truth.exact
+            expected = {date: late_of(exact, date) for date in {late.date for late in exact.late_events.values()}}
+        for date, late in sorted(expected.items()):
+            served = served_late(self.place.answer(f"/v1/late?date={date}"))
+            if served != late:
+                return f"the late ledger of {date} is {served}, not {late}"
+        return None
+
+    def customers_differ(self):
+        """Some of them, others each time."""
+        with self.place.truth.lock:
+            known = sorted({who for who, _, _ in self.place.truth.exact.customers})
+        for who in self.sample.sample(known, min(3, len(known))):
+            got = ask_customer(self.place, who, "?window=48h")
+            with self.place.truth.lock:
+                wrong = customer_differs(self.place.truth.exact, who, got)
+            if wrong:
+                return wrong
+        return None
 
     # --- a round
 
@@ -362,4 +387,6 @@ if __name__ == "__main__":
     import scenarios
     from observer import Observer
     from place import harness
+    from test_customers import ask as ask_customer, differs as customer_differs
+    from test_late import late_of, served_late
     sys.exit(main())

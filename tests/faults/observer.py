@@ -2,20 +2,23 @@
 - a generation in Redis is not the fold of exactly its part of the log
 - an answer's confirmed part is not that of the run it names; its sums are not those of what /metrics says is covered
 - coverage goes back, but for an answer with `rebuilding`
-- a run's counts, days or corrections are not what the log below its cut comes to
+- orders by customer in Redis are not those of the log
+- a run's counts or days are not what the log below its cut comes to; it corrects anything but events that stand in two partitions
 What cannot be asked while a fault lasts is passed over, and counted."""
 import collections
 import json
+import random
 import threading
 import time
 
 import psycopg2
 import redis
 
-from truth import Days, Fold
+from truth import HOUR_MS, Days, Fold
 
 PAUSE_S = 0.25
 CHUNKS = 1_000_000
+HOURS_KEPT = 46     # older orders of customers may have been dropped
 
 
 def pairs(flat):
@@ -32,6 +35,7 @@ class Observer:
         self.shown, self.shown_by = {}, None
         self.days = None
         self.runs = {}              # run -> {(date, currency): (gross, refunds, orders, refund_count)}
+        self.cuts = {}              # run -> {partition: next offset}
         self.told = set()
         self.stopping = False
         self.looked = threading.Event()
@@ -104,6 +108,7 @@ class Observer:
             if i and spans[i - 1][2] != start:
                 self.counts["generations that do not join"] += 1
         self.look_at_products(partition)
+        self.look_at_customers(partition, *random.choice(spans))
 
     def look_at_generation(self, partition, run, start, end, values, kinds, fold_kind="r"):
         key = (partition, run, start)
@@ -143,6 +148,30 @@ class Observer:
             if generations[run] != expected:
                 self.violation(f"redis: partition {partition} generation {run} [{start},{end}): the products of {day} are not those of the log")
 
+    def look_at_customers(self, partition, run, start, end):
+        """One hour of a generation, by chance. Its header says how far its sums go."""
+        name = f"o:{int(time.time() * 1000) // HOUR_MS - random.randrange(HOURS_KEPT)}"
+        stored = {k.decode(): v.decode() for k, v in self.redis.hgetall(
+            f"{self.place.name}:{{{self.place.topic}/{partition}}}:{run}:{name}").items()}
+        header = stored.pop("#", "").split()
+        if not stored or len(header) != 2 or not self.truth.has({partition: int(header[1])}, 2):
+            return
+        found, expected = collections.Counter(), collections.Counter()
+        for field, text in stored.items():
+            for entry in text.split(";")[1:]:
+                for what, value in zip("ogcr", entry[5:].split(",")):
+                    found[entry[:5], field[1:], what] += int(value)
+        with self.truth.lock:
+            for judged in self.truth.logs[partition].stretch(start, int(header[1])):
+                for (chunk, key), value in judged.values.items():
+                    if chunk == name:
+                        expected[key] += value
+        self.counts["hours of customers compared"] += 1
+        if +found != +expected:
+            wrong = [f"{k}: {found[k]}, not {expected[k]}" for k in sorted(set(found) | set(expected)) if found[k] != expected[k]]
+            self.violation(f"redis: partition {partition} generation {run} [{start},{end}): {name} is not what the customers ordered: "
+                           f"{len(wrong)} values differ, {'; '.join(wrong[:4])}")
+
     # --- the batch view
 
     def look_at_runs(self):
@@ -157,7 +186,9 @@ class Observer:
     def look_at_run(self, run, cut, counts):
         expected = collections.Counter()
         with self.truth.lock:
-            days = dict(Days(self.truth).advance(cut).sums)
+            surplus, n_surplus = self.truth.surplus(cut)
+            days = Days(self.truth).advance(cut).minus(surplus)
+            expected.update({"counted": -n_surplus, "duplicate": n_surplus})
             for partition, end in cut.items():
                 for (chunk, field), value in Fold(self.truth.logs[partition], 0).advance(end).items():
                     if chunk == "c":
@@ -170,16 +201,34 @@ class Observer:
             "SELECT day, currency, gross_e4, refunds_e4, orders, refund_count FROM lambda.revenue_days WHERE run = %s", run)}
         if stored != days:
             self.violation(f"run {run}: its days are not those of the log below its cut")
-        self.runs[run] = stored
+        self.runs[run], self.cuts[run] = stored, cut
         self.counts["runs compared"] += 1
         self.look_at_corrections(run)
 
     def look_at_corrections(self, run):
-        """No id stands in two partitions or beyond the horizon, and all rules are the same: there is nothing to correct."""
-        for day, currency, before, after, causes in self.place.sql(
+        """No id is beyond the horizon, and all rules are the same. So nothing is to be corrected but events that were put into two
+        partitions: those second ones that this run covers and its base did not, to the last digit."""
+        base, = self.place.sql("SELECT coalesce(base_run, 0) FROM lambda.runs WHERE run = %s", run)[0]
+        base_cut = dict(self.place.sql("SELECT partition, next_offset FROM lambda.cuts WHERE run = %s", base))
+        with self.truth.lock:
+            now, before = self.truth.surplus(self.cuts[run])[0], self.truth.surplus(base_cut)[0]
+        wanted = {}
+        for key, (gross, refunds, orders, refund_count) in now.items():
+            was = before.get(key, (0, 0, 0, 0))
+            if (orders, refund_count) != was[2:]:
+                wanted[key] = (gross - was[0]) - (refunds - was[1])
+        for day, currency, before_e4, after_e4, causes in self.place.sql(
                 "SELECT day, currency, before_e4, after_e4, (SELECT string_agg(cause || ' ' || net_e4, ', ') FROM lambda.correction_causes x"
                 " WHERE (x.run, x.day, x.currency) = (c.run, c.day, c.currency)) FROM lambda.corrections c WHERE run = %s", run):
-            self.violation(f"run {run} corrects {day} {currency} from {before} to {after} ({causes}), and nothing was wrong")
+            surplus = wanted.pop((str(day), currency), None)
+            if surplus is None:
+                self.violation(f"run {run} corrects {day} {currency} from {before_e4} to {after_e4} ({causes}), and nothing was wrong")
+            elif after_e4 - before_e4 != -surplus or causes != f"duplicate_other_partition {-surplus}":
+                self.violation(f"run {run} corrects {day} {currency} from {before_e4} to {after_e4} ({causes}); events of {surplus}e-4 stood in "
+                               "two partitions")
+            self.counts["corrections explained"] += 1
+        if wanted and base:     # a first run may find that nobody was told anything
+            self.violation(f"run {run} does not correct {wanted}, of events that stand in two partitions")
 
     # --- answers
 
@@ -212,6 +261,13 @@ class Observer:
         if not partial:
             self.look_at_sums(answer, before, after)
 
+    def surplus(self, answer):
+        """What the answer's run has taken out, or None if that is not known yet."""
+        run = answer["batch"] and answer["batch"]["run"]
+        if not self.truth.twice or not run:
+            return {}
+        return self.truth.surplus(self.cuts[run])[0] if run in self.cuts else None
+
     def look_at_confirmed(self, answer):
         run = answer["batch"] and answer["batch"]["run"]
         if run not in self.runs:
@@ -235,9 +291,13 @@ class Observer:
                 self.days = Days(self.truth)
             low = self.days.advance(before).copy()
             high = low.copy().advance(after)
+            surplus = self.surplus(answer)
+        if surplus is None:
+            return
         for row in answer["revenue"]:
             key = (answer["date"], row["currency"])
             shown = (e4(row["gross"]), e4(row["refunds"]), row["orders"], row["refund_count"])
+            shown = tuple(a + b for a, b in zip(shown, surplus.get(key, (0, 0, 0, 0))))
             if not all(a <= b <= c for a, b, c in zip(low.sums[key], shown, high.sums[key])):
                 self.violation(f"answers: {key} is {shown}, but what is covered comes to {low.sums[key]} ({before}), at most to "
                                f"{high.sums[key]} ({after}); {json.dumps(answer)[:600]}")

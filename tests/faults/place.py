@@ -78,6 +78,7 @@ class Batch:
         self.place = place
         self.log_path = place.path(f"batch.{place.n_batches}.log")
         place.n_batches += 1
+        self.may_end = BATCH_MAY_END
         self.expected_kill = any(k in env for k in ("LAMBDA_FAILPOINT",))
         self.log = open(self.log_path, "ab")
         self.popen = subprocess.Popen([os.path.join(harness.PROGRAMS, "lambda-batch"), *args], env=env, stdin=subprocess.DEVNULL,
@@ -155,6 +156,14 @@ class Place(harness.World):
     def start_batch(self, *args, **env):
         return Batch(self, [*args, "run"], dict(self.env, **env))
 
+    def start_move(self, *command, **env):
+        """rollback [RUN] or publish RUN"""
+        return Batch(self, command, dict(self.env, **env))
+
+    def published(self):
+        """(publication, run), or None."""
+        return (self.sql("SELECT publication, run FROM lambda.published") or [None])[0]
+
     def heal(self, n_speeds):
         """Whatever was stopped goes on, whatever died is started again."""
         for process in self.speeds + [self.served] + [b for b in self.batches if b.running()]:
@@ -183,7 +192,7 @@ class Place(harness.World):
         bad = []
         for batch in [b for b in self.batches if not b.running()]:
             status = batch.popen.returncode
-            if status not in BATCH_MAY_END and not (status == -signal.SIGKILL and batch.expected_kill):
+            if status not in batch.may_end and not (status == -signal.SIGKILL and batch.expected_kill):
                 bad.append((status, batch.text()[-1500:]))
             batch.log.close()
             self.batches.remove(batch)
