@@ -11,16 +11,20 @@ literal() {
 	sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/	"/' -e 's/$/\\n"/' "$1"
 }
 
+# of what it does: comments do not count
+code=$(sed -e 's/--.*//' -e 's/[[:space:]]*$//' -e '/^$/d' "$lua" | cksum | tr ' ' -)
+
 header=$dir/embedded.h
 source=$dir/embedded.c
 {
 	printf '/* made by common/embed.sh from the files that it names */\n#ifndef EMBEDDED_H\n#define EMBEDDED_H\n\n'
 	printf 'struct migration {\n\tint version;\n\tconst char *name;\n\tconst char *sql;\n};\n\n'
+	printf '#define HANDOVER_CODE "%s"\n' "$code"
 	printf 'extern const char handover_lua[];\nextern const struct migration sql_migrations[];\nextern const int n_sql_migrations;\n'
 } >"$header.new"
 {
 	printf '#include "embedded.h"\n\nconst char handover_lua[] =\n'
-	literal "$lua"
+	literal "$lua" | sed "s/@CODE@/$code/"
 	printf ';\n'
 } >"$source.new"
 

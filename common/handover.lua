@@ -11,6 +11,7 @@
 -- - chunks of customers (o:HOUR) hold texts, see merge();
 -- - every flush touches the chunk `c`, so the highest version in a generation's index is its next offset.
 
+local CODE = '@CODE@'         -- a sum of this file, put in when the programs are built: who flushes sees whose code it was
 local MAX = 9007199254740992 -- 2^53
 local SLICE = 500            -- arguments of one command: unpack() fails at some thousand
 local LONG_DIGITS = ('%d'):rep(20)
@@ -350,7 +351,7 @@ local function flush(keys, args)
 		redis.call('HSET', key, 'lost', lost .. g.id .. ':' .. args[8])
 	end
 	redis.call('HDEL', key, 'writing')
-	return { 'ok' }
+	return { 'ok', CODE }
 end
 
 -- seal --------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 #include "common/base.h"
 #include "common/redis_handover.h"
 
+#include "embedded.h"
+
 #include "common/mem.h"
 
 #include <errno.h>
@@ -365,6 +367,7 @@ int redis_flush_reply(const redisReply *reply, struct redis_flush_reply *ret, st
 	if (!redis_is_array(reply, 1))
 		return redis_error(NULL, reply, err, "cannot flush");
 	out.ok = redis_is(reply->element[0], "ok");
+	out.foreign = out.ok && !(reply->elements == 2 && redis_is(reply->element[1], HANDOVER_CODE));
 	if (!out.ok &&
 		(reply->elements < 2 || redis_copy(reply->element[1], out.reason, sizeof(out.reason)) ||
 			redis_decode_state(reply->element + 2, reply->elements - 2, &out.state)))

@@ -77,6 +77,8 @@ void redis_flush_text(/* a field of a chunk of customers */
 
 struct redis_flush_reply {
 	bool ok;
+	bool foreign; /* ok, but said by other functions than ours, under the same name: nothing is known of
+			 what they have written */
 	char reason[16]; /* when refused: empty, broken, run, next, fold */
 	struct redis_state state; /* when refused */
 };

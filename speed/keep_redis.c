@@ -67,6 +67,21 @@ static int keep_redis_write(struct speed *speed, struct err *err)
 
 /* --- replies ----------------------------------------------------------------------------------- */
 
+/* Somebody has loaded other functions under the name of ours: another build, by mistake. What they did with
+ * the flushes that are on their way is not known, so these partitions start again at the published cut. */
+static void keep_redis_foreign(struct speed *speed)
+{
+	struct err err = { 0 };
+
+	for (int i = 0; i < speed->n_partitions; i++)
+		if (speed->partitions[i])
+			speed->partitions[i]->foreign |= speed->partitions[i]->sent != 0;
+	err_set(&err, ERR_REDIS,
+		"somebody has put other functions in the place of ours into redis hint: programs of two "
+		"builds must not share a redis");
+	flush_lost_keep(speed, &err); /* ours are loaded when connecting */
+}
+
 static void keep_redis_on_flush(struct speed *speed, struct partition *p, const redisReply *reply)
 {
 	struct redis_flush_reply answer;
@@ -74,6 +89,10 @@ static void keep_redis_on_flush(struct speed *speed, struct partition *p, const 
 
 	if (redis_flush_reply(reply, &answer, &err)) {
 		flush_failed(speed, p, &err);
+		return;
+	}
+	if (answer.foreign) {
+		keep_redis_foreign(speed);
 		return;
 	}
 	if (answer.ok) {
@@ -302,6 +321,9 @@ static int keep_redis_load(
 	struct err postgres = { 0 };
 	const struct pg_published *published = published_get(speed->published, &postgres);
 
+	if (p->foreign && redis_drop(speed->store.redis, p->base, err))
+		return -1;
+	p->foreign = false;
 	if (keep_redis_read_state(speed, p, err))
 		return -1;
 	FAILPOINT("recovery.read");

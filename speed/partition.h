@@ -44,6 +44,7 @@ struct partition {
 	int64_t warm_from, warm_at; /* while warming: where it began, how far it is */
 	int64_t retry_ms; /* waiting: not before (monotonic) */
 	struct redis_state known; /* as it was kept when we asked last */
+	bool foreign; /* other functions than ours have written the state in Redis: it must go */
 	int n_stale; /* so often in a row, Postgres had an older publication than Redis has seen */
 	int64_t customers_hour; /* Kappa mode: orders by customer before it are gone; INT64_MIN: not known */
 	int64_t n_letters; /* letters that are not acknowledged yet */

@@ -396,6 +396,37 @@ def redis_library(n):
     n.happened("functions removed")
 
 
+def load_functions(n, name, code, wrong=""):
+    """The library as another build would load it."""
+    with open(os.path.join(places.ROOT, "common", "handover.lua"), encoding="utf-8") as f:
+        text = f.read().replace("@CODE@", code).replace("lambda_1", name)
+    if wrong:
+        text = text.replace("local function flush_write(base, g, args, chunks, nxt)",
+                            "local function flush_write(base, g, args, chunks, nxt)\n\t" + wrong)
+    n.place.redis_client().execute_command("FUNCTION", "LOAD", "REPLACE", text)
+
+
+@kind("redis: functions of another version")
+def redis_version(n):
+    """Beside ours, or where ours were."""
+    load_functions(n, "lambda_2", "of-version-2")
+    if n.rng.random() < 0.5:
+        n.place.redis_client().execute_command("FUNCTION", "DELETE", "lambda_1")
+        n.happened("functions removed")
+    n.pause(1, 2)
+    n.place.redis_client().execute_command("FUNCTION", "DELETE", "lambda_2")
+    n.happened("functions of another version")
+
+
+@kind("redis: its functions replaced by others of the same name")
+def redis_replaced(n):
+    """They leave out every other chunk. Noticed with the first flush; until then the observer would see what they wrote."""
+    n.observer.blind(True)
+    load_functions(n, "lambda_1", "of-another-build", "for i = #chunks, 1, -2 do if chunks[i].name ~= 'c' then table.remove(chunks, i) end end")
+    n.pause(1, 3)
+    n.happened("functions replaced")
+
+
 @kind("redis: stopped for 5 s")
 def redis_stopped(n):
     pid = n.servers.pid("redis")

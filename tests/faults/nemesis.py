@@ -32,6 +32,7 @@ SOMETIMES = {
     "partitions that found another state": r"adopt says",
     "redis lost by speed": r"dropping what is pending",
     "functions lost": r"redis has lost its functions",
+    "functions of others noticed": r"in the place of ours into redis",
     "speed without postgres": r"going on with the state in redis",
     "partitions that waited": r"partition \d+ waits:",
     "runs not sealed everywhere": r"not sealed in every partition",
@@ -183,6 +184,7 @@ class Nemesis:
             self.violation(f"exact only after {seconds:.1f} s, not within {within_s} s")
         for name, status, text in self.place.died():
             self.violation(f"{name} ended with {status}: {text}")
+        self.observer.blind(False)
         self.observer.settle()
         return seconds
 

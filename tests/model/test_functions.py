@@ -109,7 +109,9 @@ class Functions:
         args = [expected, new, run, fold, latest_event, latest_record, tail, lost, len(chunks)]
         for name, values in chunks.items():
             args += [name, len(values), *itertools.chain(*values.items())]
-        return self.redis.execute_command("FCALL", "lambda_1_flush", 1, BASE, *args)
+        reply = self.redis.execute_command("FCALL", "lambda_1_flush", 1, BASE, *args)
+        assert reply[0] != "ok" or reply[1:] == ["@CODE@"]       # the sum of the code in a build
+        return reply[:1] if reply[0] == "ok" else reply
 
     def seal(self, run):
         return self.redis.execute_command("FCALL", "lambda_1_seal", 1, BASE, run)

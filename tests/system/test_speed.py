@@ -195,6 +195,31 @@ def test_redis_loses_what_it_had_in_the_middle(world, view, stack):
     speed.stop()
 
 
+def test_other_functions_in_the_place_of_ours(world, view):
+    """A program of another build has loaded its own, which forget every other chunk. What they wrote is given up."""
+    with open(os.path.join(harness.ROOT, "common", "handover.lua"), encoding="utf-8") as f:
+        text = f.read()
+    wrong = "for i = #chunks, 1, -2 do if chunks[i].name ~= 'c' then table.remove(chunks, i) end end"
+    head = "local function flush_write(base, g, args, chunks, nxt)"
+    assert head in text
+    generate(world, 5000)
+    speed = world.speed()
+    view.wait_caught_up()
+    for seed in (2, 3):
+        view.redis().execute_command("FUNCTION", "LOAD", "REPLACE", text.replace(head, f"{head}\n{wrong}"))
+        generate(world, 2000, seed=seed)
+
+        def exact():
+            try:
+                view.assert_exact()
+                return True
+            except AssertionError:      # until it has been noticed
+                return False
+        wait_until(exact, 30, "what was written is given up")
+    assert speed.text().count("in the place of ours into redis") == 2
+    speed.stop()
+
+
 def test_a_stopped_worker_comes_back(world, view):
     """A zombie: stopped past its session, its partitions taken over, then it goes on with what it had."""
     first = world.speed(*SOON_DEAD)

@@ -7,6 +7,8 @@
 #include "speed/values.h"
 #include "tests/unit/unit.h"
 
+#include "embedded.h"
+
 /* Replies are made from a short text: "[ok same [a b]]" is an array, '~' an empty text, '+' in a text a
  * blank,
  * "!text" an error. */
@@ -282,10 +284,16 @@ static void test_flush_and_seal_replies(void **state)
 	struct err err;
 
 	(void)state;
-	reply = reply_from("[ok]");
+	reply = reply_from("[ok " HANDOVER_CODE "]");
 	assert_int_equal(redis_flush_reply(reply, &flush, &err), 0);
-	assert_true(flush.ok);
+	assert_true(flush.ok && !flush.foreign);
 	freeReplyObject(reply);
+	for (int i = 0; i < 2; i++) { /* somebody else's function */
+		reply = reply_from(i ? "[ok]" : "[ok of-another-build]");
+		assert_int_equal(redis_flush_reply(reply, &flush, &err), 0);
+		assert_true(flush.ok && flush.foreign);
+		freeReplyObject(reply);
+	}
 	reply = reply_from("[refused next " STATE "]");
 	assert_int_equal(redis_flush_reply(reply, &flush, &err), 0);
 	assert_false(flush.ok);
