@@ -286,7 +286,7 @@ static int kafka_read_tail(rd_kafka_t *rk, const char *topic, int partition, int
 	int64_t timeout_ms, struct tail *ret_tail, bool *ret_found, struct err *err)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	int64_t deadline_ms = clock_ms() + timeout_ms;
+	int64_t deadline_ms = clock_ms() + timeout_ms, first, end;
 	rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
 	bool done = false;
 
@@ -294,10 +294,13 @@ static int kafka_read_tail(rd_kafka_t *rk, const char *topic, int partition, int
 	kafka_assign(rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
 	while (!code && !done && clock_ms() < deadline_ms) {
-		rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 100);
+		rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 20);
 
-		if (!message)
+		if (!message) { /* librdkafka's thread for the broker may sleep for a second: a question wakes
+				   it */
+			rd_kafka_query_watermark_offsets(rk, topic, partition, &first, &end, 100);
 			continue;
+		}
 		code = message->err;
 		if (!code && message->offset == offset) {
 			kafka_tail(ret_tail, message);
@@ -321,6 +324,7 @@ int kafka_open_reader(const struct config *config, rd_kafka_t **ret_rk, struct e
 		{ "enable.auto.commit", "false" },
 		{ "enable.partition.eof", "true" },
 		{ "auto.offset.reset", "error" },
+		{ "fetch.wait.max.ms", "10" },
 		{ "queued.min.messages", "1" }, /* one record is all that is wanted */
 		{ "fetch.message.max.bytes", "4096" },
 	};
