@@ -44,6 +44,8 @@ F_fault   := -O1 -g -DFAILPOINTS $(if $(PLANT),-DPLANT=PLANT_$(PLANT))
 L_release := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 L_asan    := -fsanitize=address,undefined
 L_tsan    := -fsanitize=thread
+# librdkafka's locks, made visible
+X_tsan    := $(B)/tests/tsan/c11_threads.o
 L_cover   := --coverage
 L_fuzz    := -fsanitize=fuzzer,address,undefined
 $(if $(F_$(MODE)),,$(error MODE is release, asan, tsan, cover, fuzz or fault, not '$(MODE)'))
@@ -73,7 +75,7 @@ SQL := $(wildcard sql/*.sql sql/migrations/*.sql)
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 # what unit tests link besides common: the programs, not the order tool, which shares nothing with them
 PARTS := $(foreach p,$(filter lambda-%,$(PROGRAMS)),$(B)/$(p).a)
-ALL_OBJ := $(call obj,$(SRC_common) $(foreach p,$(PROGRAMS),$(SRC_$(p))) $(wildcard tests/unit/*.c tests/oracle/*.c tests/fuzz/*.c))
+ALL_OBJ := $(call obj,$(SRC_common) $(foreach p,$(PROGRAMS),$(SRC_$(p))) $(wildcard tests/unit/*.c tests/oracle/*.c tests/fuzz/*.c tests/tsan/*.c))
 
 all: ## the three programs and the order generator, into build/bin
 all: $(foreach p,$(PROGRAMS),$(if $(SRC_$(p)),$(BIN)/$(p)))
@@ -115,24 +117,24 @@ $(B)/common.a: $(call obj,$(SRC_common)) $(B)/gen/embedded.o $(B)/gen/build_id.o
 define program
 $(B)/$(1).a: $(call obj,$(filter-out %/main.c,$(SRC_$(1))))
 	$$(Q)rm -f $$@ && $$(AR) rcs $$@ $$^
-$(BIN)/$(1): $(call obj,$(filter %/main.c,$(SRC_$(1)))) $(B)/$(1).a $(B)/common.a
+$(BIN)/$(1): $(call obj,$(filter %/main.c,$(SRC_$(1)))) $(B)/$(1).a $(B)/common.a $(X_$(MODE))
 	$$(call say,LD,$$@)
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(F_$$(MODE)) $$(CFLAGS) $$(L_$$(MODE)) $$(LDFLAGS) $$^ -o $$@ $$(LIBS)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(call obj,$(SRC_unit)) $(PARTS) $(B)/common.a
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(call obj,$(SRC_unit)) $(PARTS) $(B)/common.a $(X_$(MODE))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(F_$(MODE)) $(CFLAGS) $(L_$(MODE)) $(LDFLAGS) $^ -o $@ -lcmocka $(LIBS)
 .PRECIOUS: $(B)/tests/unit/%.o
 
-$(HELPERS): $(B)/%: $(B)/%.o $(B)/common.a
+$(HELPERS): $(B)/%: $(B)/%.o $(B)/common.a $(X_$(MODE))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(F_$(MODE)) $(CFLAGS) $(L_$(MODE)) $(LDFLAGS) $^ -o $@ $(LIBS)
 
 # with libFuzzer in MODE=fuzz, else with a main() that replays files
-$(FUZZERS): $(B)/%: $(B)/%.o $(if $(filter fuzz,$(MODE)),,$(B)/tests/fuzz/replay.o) $(PARTS) $(B)/common.a
+$(FUZZERS): $(B)/%: $(B)/%.o $(if $(filter fuzz,$(MODE)),,$(B)/tests/fuzz/replay.o) $(PARTS) $(B)/common.a $(X_$(MODE))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(F_$(MODE)) $(CFLAGS) $(L_$(MODE)) $(LDFLAGS) $^ -o $@ $(LIBS)
 

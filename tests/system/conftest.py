@@ -34,12 +34,18 @@ def make_world(stack, request, tmp_path):
         worlds.append(harness.World(stack, name, str(directory), **options))
         return worlds[-1]
     yield make
+    found = []
     for world in worlds:
         world.close()
+        found += [world.path(log) for log in os.listdir(world.directory) if log.startswith("sanitizer.")]
         if getattr(request.node, "failed_call", False):
             for log in sorted(os.listdir(world.directory)):
                 with open(world.path(log), encoding="utf-8", errors="replace") as text:
                     print(f"--- {log}\n{text.read()[-6000:]}")
+    for path in found:  # of MODE=asan or tsan
+        with open(path, encoding="utf-8", errors="replace") as text:
+            print(f"--- {path}\n{text.read()[:10000]}")
+    assert not found, "a sanitizer has found something"
 
 
 @pytest.fixture

@@ -122,6 +122,13 @@ class Process:
         assert took <= seconds, f"{self.name} took {took:.1f} s to end"
 
 
+def sanitizers(log_path):
+    """Settings for programs of MODE=asan and tsan: what they find goes to log_path.PID, also of a program that is killed later."""
+    return {"ASAN_OPTIONS": f"detect_leaks=1:abort_on_error=0:log_path={log_path}",
+            "UBSAN_OPTIONS": f"print_stacktrace=1:log_path={log_path}",
+            "TSAN_OPTIONS": f"suppressions={os.path.join(ROOT, 'tests', 'tsan', 'suppressions')}:log_path={log_path}"}
+
+
 class World:
     """One test's topic, names and database on the session's stack."""
 
@@ -140,7 +147,7 @@ class World:
             self.create_topic(partitions)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("LAMBDA_")}
         self.env.update(stack.env, LAMBDA_TOPIC=self.topic, LAMBDA_NAME=name, LAMBDA_POSTGRES=self.postgres, LAMBDA_TIME_ZONE=zone,
-                        ASAN_OPTIONS="detect_leaks=1:abort_on_error=0")
+                        **sanitizers(os.path.join(directory, "sanitizer")))
         if migrate:
             assert self.batch("migrate").returncode == 0
 
