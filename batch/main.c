@@ -6,6 +6,7 @@
 static const char main_usage[] =
 	"[SETTING]... COMMAND\n\n"
 	"  run                 computes everything anew from the whole log, and publishes it\n"
+	"  status              what is published, the newest runs, what is running\n"
 	"  rollback [RUN]      goes back to a run that was published before; without RUN to the one before "
 	"the "
 	"present one\n"
@@ -15,6 +16,7 @@ static const char main_usage[] =
 	"  archive cat [PARTITION[:FROM-TO]]\n"
 	"                      prints what the archive has, one JSON object per record\n"
 	"  archive verify      reads the whole archive and says what is damaged or missing\n"
+	"  prune               drops the rows of all but the newest runs\n"
 	"  migrate             brings the database's schema up to date\n"
 	"  validate [FILE|-]   checks events, one per line, and says what is wrong with the bad ones; no "
 	"server";
@@ -25,9 +27,11 @@ static const struct {
 	int n_args_max; /* behind the name */
 } main_commands[] = {
 	{ "run", run, 0 },
+	{ "status", status, 0 },
 	{ "rollback", rollback, 1 },
 	{ "publish", publish_by_hand, 1 },
 	{ "archive", archive, 2 },
+	{ "prune", prune, 0 },
 	{ "migrate", migrate, 0 },
 	{ "validate", validate, 1 },
 };
@@ -42,6 +46,9 @@ static int main_command(const struct config *config, struct err *err)
 		if (config->n_args - 1 > main_commands[i].n_args_max)
 			return err_set(err, ERR_USAGE, "'%s' is too much behind '%s'; hint: see --help",
 				config->args[1 + main_commands[i].n_args_max], config->args[0]);
+		if (config->dry_run && main_commands[i].command != run)
+			return err_set(
+				err, ERR_USAGE, "--dry-run is only for 'run', not for '%s'", config->args[0]);
 		return main_commands[i].command(config, err);
 	}
 	return err_set(err, ERR_USAGE, "there is no command '%s'; hint: --help lists them", config->args[0]);

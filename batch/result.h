@@ -7,6 +7,8 @@
 #include "batch/progress.h"
 #include "batch/winners.h"
 
+enum { RESULT_WRONG_MAX = 200 };
+
 struct day_key {
 	int32_t day, currency;
 };
@@ -27,6 +29,7 @@ struct result {
 	int64_t customers_from_ms; /* orders are kept by customer from this event time on; TALLY_NO_CUSTOMERS
 				    */
 	int64_t read_ms, fold_ms, spilled_bytes;
+	char wrong[RESULT_WRONG_MAX]; /* which control totals do not agree; "": none */
 };
 
 /* Reads [first, cut) of all parts and adds up.
@@ -34,10 +37,12 @@ struct result {
  * - now_ms: wall clock at the cut: the orders of TALLY_CUSTOMERS_MS before it are kept by customer, if the
  * rules want that
  * - ledger: gets LEDGER_EXPECTED, BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION, LATE_EXCLUDED and AFTER
- * - errors: those of reading and spilling; ERR_INTERNAL when the control totals do not agree: nothing may be
- *   published */
+ * - errors: those of reading and spilling. That the control totals do not agree is none: see wrong */
 MUST_USE int result_compute(struct result *ret_result, const struct config *config, struct history *history,
 	bool explain, int64_t now_ms, struct ledger *ledger, struct progress *progress, struct err *err);
 void result_release(struct result *result);
+
+/* Control totals: sums that were added up apart. False: wrong says which do not agree. */
+bool result_agrees(const struct result *result, char wrong[RESULT_WRONG_MAX]);
 
 #endif

@@ -1,12 +1,15 @@
-/* lambda-batch run: everything anew from the whole log, then one transaction that makes it the answer.
- * docs/batch.md has the steps and the failure modes. Whatever happens before that transaction, also a kill,
- * leaves the published run as it was. */
+/* lambda-batch run: everything anew from the whole log, then one transaction that makes it the answer, or
+ * keeps it for publish when it should not be published unseen. With --dry-run neither, and nothing is written
+ * anywhere. docs/batch.md has the steps and the failure modes. Whatever happens before that transaction, also
+ * a kill, leaves the published run as it was. */
 #include "common/base.h"
 #include "batch/batch.h"
 
+#include "batch/change.h"
 #include "batch/corrections.h"
 #include "batch/database.h"
 #include "batch/history.h"
+#include "batch/plausible.h"
 #include "batch/progress.h"
 #include "batch/publish.h"
 #include "batch/result.h"
@@ -36,7 +39,8 @@ struct run {
 	int64_t copy_ms, publish_ms;
 	const char
 		*waits; /* the state in which it is kept instead of being published; NULL: it is published */
-	char why[256]; /* ... */
+	char why[PLAUSIBLE_WHY_MAX];
+	int64_t base_records, base_rejected;
 };
 
 /* --- lock and row --- */
@@ -57,8 +61,10 @@ static int run_open(struct run *run, struct err *err)
 {
 	run->started_ms = clock_ms();
 	fold_version(&run->config->rules, run->fold);
-	if (database_open(run->config, &run->lock, err) || pg_schema_check(run->lock, err) ||
-		run_take_lock(run->lock, err) || pg_exec(run->lock, sql_run_fail_stale, 0, NULL, NULL, err))
+	if (database_open(run->config, &run->lock, err) || pg_schema_check(run->lock, err))
+		return -1;
+	if (!run->config->dry_run &&
+		(run_take_lock(run->lock, err) || pg_exec(run->lock, sql_run_fail_stale, 0, NULL, NULL, err)))
 		return -1;
 	return database_open(run->config, &run->work, err);
 }
@@ -70,7 +76,7 @@ static int run_keep_lock(struct run *run, struct err *err)
 
 	if (database_ensure(run->config, &run->lock, &another, err))
 		return -1;
-	if (!another)
+	if (!another || run->config->dry_run)
 		return 0;
 	run->progress.conn = run->lock;
 	return run_take_lock(run->lock, err);
@@ -92,12 +98,17 @@ static int run_insert(struct run *run, struct err *err)
 	SCOPED(pg_result_free) PGresult *result = NULL;
 	char publication[DATABASE_NUMBER_MAX], base_run[DATABASE_NUMBER_MAX];
 
-	if (pg_published_load(run->lock, &run->base, err) || run_check_kernel(run, err) ||
-		pg_exec(run->lock, sql_run_insert, 5,
-			(const char *const[]){ build_id, run->fold, run->config->calendar.zone,
-				database_number(publication, run->base.publication),
-				database_number(base_run, run->base.run) },
-			&result, err))
+	if (pg_published_load(run->lock, &run->base, err) || run_check_kernel(run, err))
+		return -1;
+	if (run->config->dry_run) {
+		progress_start(&run->progress, NULL, 0);
+		return 0;
+	}
+	if (pg_exec(run->lock, sql_run_insert, 5,
+		    (const char *const[]){ build_id, run->fold, run->config->calendar.zone,
+			    database_number(publication, run->base.publication),
+			    database_number(base_run, run->base.run) },
+		    &result, err))
 		return -1;
 	run->run = pg_number(result, 0, 0);
 	FAILPOINT("run.inserted");
@@ -143,6 +154,14 @@ static bool run_sealed(const struct run *run)
 	return sealed;
 }
 
+/* Of a dry run: the log as it is now. What speed said is not asked, its rules stand for it. */
+static void run_cut_unsealed(struct run *run)
+{
+	for (int i = 0; i < run->history.n_parts; i++)
+		run->history.parts[i].cut = run->history.parts[i].end_at_start;
+	run->answered = run->base.publication;
+}
+
 static int run_cut(struct run *run, struct err *err)
 {
 	SCOPED(xfreep) char *lost = NULL;
@@ -152,6 +171,10 @@ static int run_cut(struct run *run, struct err *err)
 	run->cut_time_ms = clock_wall_ms();
 	if (history_open(&run->history, run->config, &run->base, err))
 		return -1;
+	if (run->config->dry_run) {
+		run_cut_unsealed(run);
+		return 0;
+	}
 	seal = run_seal(run);
 	FAILPOINT("run.before_seal");
 	if (seal_take_cut(&seal, &run->ledger, &run->answered, err) ||
@@ -170,16 +193,19 @@ static int run_cut(struct run *run, struct err *err)
 
 static int run_load_base(struct run *run, struct err *err)
 {
-	SCOPED(pg_result_free) PGresult *result = NULL;
+	SCOPED(pg_result_free) PGresult *result = NULL, *figures = NULL;
 	char number[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(number, run->base.run) };
 	bool another;
 
 	if (!run->base.publication)
 		return 0;
 	if (database_ensure(run->config, &run->work, &another, err) ||
-		pg_exec(run->work, sql_run_days, 1,
-			(const char *const[]){ database_number(number, run->base.run) }, &result, err))
+		pg_exec(run->work, sql_run_figures, 1, params, &figures, err) ||
+		pg_exec(run->work, sql_run_days, 1, params, &result, err))
 		return -1;
+	run->base_records = pg_number(figures, 0, 0);
+	run->base_rejected = pg_number(figures, 0, 1);
 	for (int i = 0; i < PQntuples(result); i++) {
 		const char *code = PQgetvalue(result, i, 1);
 		struct ledger_key key = { (int32_t)pg_number(result, i, 0),
@@ -189,7 +215,7 @@ static int run_load_base(struct run *run, struct err *err)
 			return err_set(err, ERR_DATA,
 				"run %" PRId64 " has amounts in '%s', which this program does not know",
 				run->base.run, code);
-		if (ledger_add(&run->ledger, key, pg_number(result, i, 2), 0, err))
+		if (ledger_add(&run->ledger, key, pg_number(result, i, 2), pg_number(result, i, 3), err))
 			return -1;
 	}
 	return 0;
@@ -216,6 +242,8 @@ static int run_counts(struct run *run, struct err *err)
 	SCOPED(xfreep) char *reasons = run_rejected_json(c);
 	SCOPED(xfreep) char *json = xasprintf("%s}", reasons);
 
+	if (run->config->dry_run)
+		return 0;
 	return pg_exec(run->lock, sql_run_counts, 8,
 		(const char *const[]){ database_number(n[0], run->run), database_number(n[1], c->records),
 			database_number(n[2], c->counted), database_number(n[3], c->duplicate),
@@ -249,6 +277,23 @@ static int run_compute(struct run *run, struct err *err)
 	return 0;
 }
 
+static void run_check_plausible(struct run *run)
+{
+	const struct plausible plausible = { .ledger = &run->ledger,
+		.corrections = &run->corrections,
+		.counters = &run->result.counters,
+		.base_records = run->base_records,
+		.base_rejected = run->base_rejected,
+		.max_change = run->config->max_change,
+		.shorter = run->history.truncated };
+
+	if (*run->result.wrong)
+		snprintf(run->why, sizeof(run->why), "%s", run->result.wrong);
+	else if (!run->base.publication || plausible_check(&plausible, run->why))
+		return;
+	run->waits = "quarantined";
+}
+
 /* What an operator has taken back, the same program would publish again. */
 static int run_check_rollback(struct run *run, struct err *err)
 {
@@ -259,15 +304,18 @@ static int run_check_rollback(struct run *run, struct err *err)
 	if (pg_exec(run->lock, sql_run_waits, 1, params, &result, err))
 		return -1;
 	taken_back = pg_number(result, 0, 0);
-	if (!taken_back)
+	if (!taken_back || run->waits)
 		return 0;
 	run->waits = "built";
-	snprintf(run->why, sizeof(run->why),
-		"run %" PRId64
-		" of the same fold version was rolled back; hint: lambda-batch publish %" PRId64
-		" publishes this one all the same",
-		taken_back, run->run);
+	snprintf(run->why, sizeof(run->why), "run %" PRId64 " of the same fold version was rolled back",
+		taken_back);
 	return 0;
+}
+
+static int run_check(struct run *run, struct err *err)
+{
+	run_check_plausible(run);
+	return run_check_rollback(run, err);
 }
 
 static int run_publish(struct run *run, struct err *err)
@@ -328,16 +376,26 @@ static void run_report(const struct run *run)
 	int64_t work_ms = run->result.read_ms + run->result.fold_ms;
 
 	run_report_corrections(run);
-	if (!run->waits)
+	if (run->publication)
 		log_info("run %" PRId64 " is published as publication %" PRId64, run->run, run->publication);
-	log_info("run %" PRId64 ": %" PRId64 " records = %" PRId64 " counted + %" PRId64
-		 " duplicate + %" PRId64 " rejected; %" PRId64 " late",
-		run->run, c->records, c->counted, c->duplicate, counters_rejected(c), c->late);
+	log_info("%" PRId64 " records = %" PRId64 " counted + %" PRId64 " duplicate + %" PRId64
+		 " rejected; %" PRId64 " late",
+		c->records, c->counted, c->duplicate, counters_rejected(c), c->late);
 	log_info("%" PRId64 " events/s; reading %" PRId64 " ms, folding %" PRId64 " ms (%" PRId64
 		 " MiB spilled), copying %" PRId64 " ms, publishing %" PRId64 " ms; all in all %" PRId64
 		 " ms",
 		c->records * 1000 / (work_ms > 0 ? work_ms : 1), run->result.read_ms, run->result.fold_ms,
 		run->result.spilled_bytes >> 20, run->copy_ms, run->publish_ms, all_ms);
+}
+
+static int run_say_waits(const struct run *run, struct err *err)
+{
+	if (run->config->dry_run)
+		return err_set(err, ERR_DATA, "the run would be %s, not published: %s", run->waits, run->why);
+	return err_set(err, ERR_DATA,
+		"run %" PRId64 " is %s, not published: %s; hint: look at it (lambda-batch status), then "
+		"lambda-batch publish %" PRId64 " if it is right",
+		run->run, run->waits, run->why, run->run);
 }
 
 static void run_close(struct run *run)
@@ -358,14 +416,15 @@ int run(const struct config *config, struct err *err)
 
 	ledger_init(&run.ledger);
 	failed = run_open(&run, err) || run_insert(&run, err) || run_cut(&run, err) ||
-		 run_compute(&run, err) || run_check_rollback(&run, err) || run_publish(&run, err);
+		 run_compute(&run, err) || run_check(&run, err) ||
+		 (config->dry_run ? change_print(stdout, &run.ledger, &run.corrections, err)
+				  : run_publish(&run, err));
 	if (failed)
 		run_end_row(&run, err);
 	else
 		run_report(&run);
 	if (!failed && run.waits)
-		failed = err_set(err, ERR_DATA, "run %" PRId64 " is %s, not published: %s", run.run,
-			run.waits, run.why);
+		failed = run_say_waits(&run, err);
 	run_close(&run);
 	return failed ? -1 : 0;
 }

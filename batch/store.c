@@ -278,8 +278,8 @@ static int store_segments(PGconn *conn, int64_t run, const struct result *result
 static int store_try(const struct config *config, PGconn *conn, int64_t run, const struct result *result,
 	struct progress *progress, int64_t *done, struct err *err)
 {
-	char number[DATABASE_NUMBER_MAX];
-	const char *const params[] = { database_number(number, run) };
+	char number[DATABASE_NUMBER_MAX], n_rows[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(number, run), n_rows };
 
 	*done = 0;
 	if (pg_exec(conn, sql_run_tables_drop_left, 0, NULL, NULL, err) ||
@@ -291,8 +291,10 @@ static int store_try(const struct config *config, PGconn *conn, int64_t run, con
 		store_names(conn, run, result, done, err) || store_late(conn, run, result, done, err) ||
 		store_customers(conn, run, result, progress, done, err) ||
 		(result->customers && store_segments(conn, run, result, progress, done, err)) ||
-		pg_exec(conn, sql_run_tables_finish, 1, params, NULL, err) ||
-		pg_exec(conn, "COMMIT", 0, NULL, NULL, err))
+		pg_exec(conn, sql_run_tables_finish, 1, params, NULL, err))
+		return -1;
+	database_number(n_rows, *done);
+	if (pg_exec(conn, sql_run_rows, 2, params, NULL, err) || pg_exec(conn, "COMMIT", 0, NULL, NULL, err))
 		return -1;
 	return 0;
 }

@@ -47,6 +47,10 @@ struct config {
 	const char *source; /* "kafka" (the archive first, if there is one) or "archive" */
 	int64_t archive_file_bytes; /* of lines, before compression; then the next file begins */
 	struct ranges accept_lost; /* owned; a run goes on although these offsets are gone */
+	int64_t max_change; /* percent; a run that changes more than this waits to be published by hand */
+	bool dry_run; /* a run that changes nothing, and says what it would change */
+	int64_t keep; /* runs that prune leaves */
+	bool json; /* status for machines */
 	/* speed */
 	int64_t flush_every_ms; /* at least this long between two flushes */
 	int64_t pending_max; /* records held between two flushes, all partitions together */

@@ -53,7 +53,8 @@ static struct body *index_body(void)
 	static const char *const links[] = { "/v1/revenue/today", "/v1/revenue/{date}",
 		"/v1/revenue?from={date}&to={date}&step=day",
 		"/v1/products/top?date={date}&by={net|units}&limit={n}", "/v1/late?date={date}",
-		"/v1/customers/{id}", "/v1/customers/{id}/orders?window={n}h", "/v1/segments", "/livez",
+		"/v1/customers/{id}", "/v1/customers/{id}/orders?window={n}h", "/v1/segments",
+		"/v1/corrections?from={date}&to={date}", "/v1/runs", "/v1/runs/{run}", "/v1/status", "/livez",
 		"/readyz", "/metrics" };
 	struct out out;
 
@@ -138,6 +139,12 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 			live_explain(live, question->view, &problem);
 		answer_take(answer, request, body, &problem);
 		return true;
+	case QUESTION_CORRECTIONS:
+	case QUESTION_RUNS:
+	case QUESTION_RUN:
+	case QUESTION_STATUS: /* which tell of Postgres also when there is no snapshot */
+		costly_ask(&server->costly, waiter);
+		return false;
 	case QUESTION_CUSTOMER:
 	case QUESTION_PROFILE:
 	case QUESTION_SEGMENTS:
@@ -167,7 +174,7 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 		return true;
 	case QUESTION_METRICS:
 		answer_text(answer, 200, "text/plain; version=0.0.4; charset=utf-8",
-			metrics_body(&server->metrics, live));
+			metrics_body(&server->metrics, live, &server->costly.runs->figures));
 		return true;
 	case QUESTION_NONE:
 	case QUESTION_N_ROUTES:

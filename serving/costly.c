@@ -11,6 +11,12 @@ static struct waiter *costly_take(struct costly *costly)
 	return waiter;
 }
 
+static bool costly_is_of_runs(enum question_route route)
+{
+	return route == QUESTION_CORRECTIONS || route == QUESTION_RUNS || route == QUESTION_RUN ||
+	       route == QUESTION_STATUS;
+}
+
 static void costly_answer(struct costly *costly, struct waiter *waiter)
 {
 	struct body *body = NULL;
@@ -24,6 +30,10 @@ static void costly_answer(struct costly *costly, struct waiter *waiter)
 	}
 	if (!waiter->gone && rows_knows(waiter->question.route)) {
 		rows_ask(costly->rows, waiter);
+		return;
+	}
+	if (!waiter->gone && costly_is_of_runs(waiter->question.route)) {
+		runs_ask(costly->runs, waiter);
 		return;
 	}
 	if (waiter->gone)
@@ -61,12 +71,13 @@ void costly_ask(struct costly *costly, struct waiter *waiter)
 }
 
 void costly_open(struct costly *costly, uv_loop_t *loop, struct live *live, struct products *products,
-	struct customers *customers, struct rows *rows)
+	struct customers *customers, struct rows *rows, struct runs *runs)
 {
 	costly->live = live;
 	costly->products = products;
 	costly->customers = customers;
 	costly->rows = rows;
+	costly->runs = runs;
 	costly->end = &costly->first;
 	uv_idle_init(loop, &costly->idle);
 	costly->idle.data = costly;

@@ -19,6 +19,7 @@ struct app {
 	struct products products;
 	struct customers customers;
 	struct rows rows;
+	struct runs runs;
 	struct server server;
 	bool has_loop, stopping;
 };
@@ -82,13 +83,14 @@ static int app_open(struct app *app, struct err *err)
 	}
 	app_timers(app);
 	if (server_open(&app->server, &app->loop, &app->config, &app->live, &app->products, &app->customers,
-		    &app->rows, err))
+		    &app->rows, &app->runs, err))
 		return -1;
 	if (live_open(&app->live, &app->loop, &app->config, err))
 		return -1;
 	return products_open(&app->products, &app->loop, &app->live, err) ||
 			       customers_open(&app->customers, &app->loop, &app->live, err) ||
-			       rows_open(&app->rows, &app->loop, &app->live, err)
+			       rows_open(&app->rows, &app->loop, &app->live, err) ||
+			       runs_open(&app->runs, &app->loop, &app->live, err)
 		       ? -1
 		       : 0;
 }
@@ -105,6 +107,7 @@ static void app_on_draining(uv_timer_t *timer)
 	products_close(&app->products);
 	customers_close(&app->customers);
 	rows_close(&app->rows);
+	runs_close(&app->runs);
 	uv_close((uv_handle_t *)&app->draining, NULL);
 	uv_close((uv_handle_t *)&app->watchdog, NULL);
 }

@@ -191,7 +191,33 @@ static void put_speed(struct out *out, const struct snapshot *snapshot)
 		picture->rejected);
 }
 
-struct body *metrics_body(const struct metrics *metrics, const struct live *live)
+/* Of the last run that has ended. */
+static void put_run(struct out *out, const struct runs_figures *figures)
+{
+	static const struct {
+		const char *name, *help;
+	} names[] = {
+#define X(figure, metric, help) { "lambda_batch_" metric, help },
+		RUNS_FIGURES(X)
+#undef X
+	};
+
+	if (!figures->known)
+		return;
+	put_head(out, "lambda_batch_state", "gauge", "How the last run has ended.");
+	out_raw(out, "lambda_batch_state{state=\"%s\"} 1\n", figures->state);
+	for (int i = 0; i < RUNS_N_FIGURES; i++) {
+		if (figures->values[i] < 0)
+			continue;
+		if (i == RUNS_FINISHED || i == RUNS_TOOK)
+			put_ms(out, names[i].name, names[i].help, figures->values[i]);
+		else
+			put_value(out, names[i].name, "gauge", names[i].help, figures->values[i]);
+	}
+}
+
+struct body *metrics_body(
+	const struct metrics *metrics, const struct live *live, const struct runs_figures *figures)
 {
 	const struct snapshot *snapshot = live_snapshot(live, live_view(live));
 	struct out out;
@@ -207,6 +233,7 @@ struct body *metrics_body(const struct metrics *metrics, const struct live *live
 		put_snapshot(&out, snapshot, clock_wall_ms());
 		put_speed(&out, snapshot);
 	}
+	put_run(&out, figures);
 	put_ms(&out, "process_start_time_seconds", "Start of the process, seconds since 1970.",
 		metrics->started_ms);
 	put_head(&out, "lambda_serving_info", "gauge", "Version of the program.");

@@ -4,6 +4,7 @@
 
 #include "serving/live.h"
 #include "serving/question.h"
+#include "serving/runs.h"
 
 #define METRICS_STATUSES(X) \
 	X(200) \
@@ -24,6 +25,7 @@ struct metrics {
 void metrics_count(struct metrics *metrics, enum question_route route, int status, uint64_t latency_us);
 
 /* The caller owns one reference. */
-struct body *metrics_body(const struct metrics *metrics, const struct live *live);
+struct body *metrics_body(
+	const struct metrics *metrics, const struct live *live, const struct runs_figures *figures);
 
 #endif

@@ -60,6 +60,12 @@ void out_close(struct out *out, char bracket)
 	out_put(out, &bracket, 1);
 }
 
+void out_json(struct out *out, const char *key, const char *json)
+{
+	out_key(out, key);
+	out_put(out, json, strlen(json));
+}
+
 void out_text(struct out *out, const char *key, struct text value)
 {
 	const unsigned char *at = (const unsigned char *)value.at, *end = at + value.len;

@@ -30,6 +30,8 @@ void out_time(struct out *out, const char *key, int64_t ms); /* DATETIME_NONE be
 void out_second(struct out *out, const char *key, int64_t ms); /* likewise, without a fraction */
 void out_money(struct out *out, const char *key, int64_t e4, unsigned decimals);
 
+void out_json(struct out *out, const char *key, const char *json); /* a whole value, as Postgres wrote it */
+
 /* Text that is not JSON (the metrics). */
 void out_raw(struct out *out, const char *format, ...) PRINTF_LIKE(2, 3);
 

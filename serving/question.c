@@ -5,14 +5,28 @@
 #include "common/kernel/datetime.h"
 #include "common/kernel/utf8.h"
 
-enum parameter { P_DATE, P_FROM, P_TO, P_STEP, P_CURRENCY, P_VIEW, P_BY, P_LIMIT, P_WINDOW, N_PARAMETERS };
+enum parameter {
+	P_DATE,
+	P_FROM,
+	P_TO,
+	P_STEP,
+	P_CURRENCY,
+	P_VIEW,
+	P_BY,
+	P_LIMIT,
+	P_WINDOW,
+	P_BEFORE,
+	N_PARAMETERS
+};
 
 static const char *const parameter_names[N_PARAMETERS] = { "date", "from", "to", "step", "currency", "view",
-	"by", "limit", "window" };
+	"by", "limit", "window", "before" };
 
 static const unsigned route_parameters[QUESTION_N_ROUTES] = {
 	[QUESTION_DAY] = 1u << P_CURRENCY | 1u << P_VIEW,
 	[QUESTION_RANGE] = 1u << P_FROM | 1u << P_TO | 1u << P_STEP | 1u << P_CURRENCY | 1u << P_VIEW,
+	[QUESTION_CORRECTIONS] = 1u << P_FROM | 1u << P_TO | 1u << P_CURRENCY,
+	[QUESTION_RUNS] = 1u << P_LIMIT | 1u << P_BEFORE,
 	[QUESTION_CUSTOMER] = 1u << P_WINDOW | 1u << P_CURRENCY | 1u << P_VIEW,
 	[QUESTION_PROFILE] = 1u << P_CURRENCY,
 	[QUESTION_SEGMENTS] = 1u << P_CURRENCY,
@@ -80,6 +94,16 @@ static int parse_limit(const char *value, int *ret_limit, struct problem *proble
 	return 0;
 }
 
+static int parse_run(const char *name, const char *value, int64_t *ret_run, struct problem *problem)
+{
+	size_t len = strlen(value);
+
+	if (!len || len > 15 || strspn(value, "0123456789") != len || value[0] == '0')
+		return problem_set(problem, 400, "%s: '%.40s' is no number of a run", name, value);
+	*ret_run = strtoll(value, NULL, 10);
+	return 0;
+}
+
 /* "24h" or "90min" */
 static int parse_window(const char *value, int *ret_minutes, struct problem *problem)
 {
@@ -143,6 +167,8 @@ static int take_parameter(
 		return parse_limit(value, &question->limit, problem);
 	case P_WINDOW:
 		return parse_window(value, &question->window_minutes, problem);
+	case P_BEFORE:
+		return parse_run("before", value, &question->run, problem);
 	case N_PARAMETERS:
 		break;
 	}
@@ -235,6 +261,9 @@ static int parse_path(const char *path, struct question *question, struct proble
 		{ "/v1/products/top", QUESTION_PRODUCTS, true },
 		{ "/v1/late", QUESTION_LATE, true },
 		{ "/v1/segments", QUESTION_SEGMENTS, false },
+		{ "/v1/corrections", QUESTION_CORRECTIONS, false },
+		{ "/v1/runs", QUESTION_RUNS, false },
+		{ "/v1/status", QUESTION_STATUS, false },
 		{ "/v1", QUESTION_INDEX, false },
 		{ "/livez", QUESTION_LIVEZ, false },
 		{ "/readyz", QUESTION_READYZ, false },
@@ -254,6 +283,10 @@ static int parse_path(const char *path, struct question *question, struct proble
 			return -1;
 		question->to = question->from;
 		return 0;
+	}
+	if (!strncmp(path, "/v1/runs/", 9) && path[9] && !strchr(path + 9, '/')) {
+		question->route = QUESTION_RUN;
+		return parse_run("path", path + 9, &question->run, problem);
 	}
 	return problem_set(problem, 404, "there is nothing at '%.80s'; see /v1 for what there is", path);
 }
@@ -310,5 +343,7 @@ int question_parse(
 		ret_question->today = false;
 		return check_range(ret_question, seen, problem);
 	}
-	return ret_question->route == QUESTION_RANGE ? check_range(ret_question, seen, problem) : 0;
+	if (ret_question->route == QUESTION_RANGE || ret_question->route == QUESTION_CORRECTIONS)
+		return check_range(ret_question, seen, problem);
+	return 0;
 }

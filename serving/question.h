@@ -25,6 +25,10 @@ enum {
 	X(CUSTOMER, "customer") \
 	X(PROFILE, "profile") \
 	X(SEGMENTS, "segments") \
+	X(CORRECTIONS, "corrections") \
+	X(RUNS, "runs") \
+	X(RUN, "run") \
+	X(STATUS, "status") \
 	X(LIVEZ, "livez") \
 	X(READYZ, "readyz") \
 	X(METRICS, "metrics") \
@@ -49,6 +53,7 @@ struct question {
 	bool by_units;
 	int limit;
 	int window_minutes; /* of CUSTOMER */
+	int64_t run; /* of RUN; of RUNS: only older ones, 0: all */
 	char customer[EVENT_ID_MAX_BYTES + 1]; /* of CUSTOMER and PROFILE; UTF-8 */
 };
 

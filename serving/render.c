@@ -162,7 +162,7 @@ static void put_speed(struct out *out, const struct snapshot *snapshot, const st
 	out_close(out, '}');
 }
 
-static void put_correction(struct out *out, const struct view_correction *correction, int64_t run, bool dated)
+void render_correction(struct out *out, const struct view_correction *correction, int64_t run, bool dated)
 {
 	unsigned decimals = currency_decimals(correction->key.currency);
 
@@ -194,7 +194,7 @@ static void put_corrections(struct out *out, const struct batch_view *batch, con
 
 		if (correction->key.day >= question->from && correction->key.day <= question->to &&
 			(question->currency < 0 || question->currency == correction->key.currency))
-			put_correction(out, correction, batch->run, question->route == QUESTION_RANGE);
+			render_correction(out, correction, batch->run, question->route == QUESTION_RANGE);
 	}
 	out_close(out, ']');
 }

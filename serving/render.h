@@ -22,6 +22,8 @@ void render_provenance(struct out *out, const struct snapshot *snapshot, const s
 /* The same for an answer that is of the run alone. */
 void render_batch_provenance(
 	struct out *out, const struct snapshot *snapshot, const struct question *question);
+/* A correction; dated: with its business day. */
+void render_correction(struct out *out, const struct view_correction *correction, int64_t run, bool dated);
 
 /* Ends an answer: takes *out. failed: a sum did not fit. NULL with a problem then, or when it is too large.
  */

@@ -98,7 +98,8 @@ static bool server_is_loopback(const struct sockaddr *address)
 }
 
 int server_open(struct server *server, uv_loop_t *loop, const struct config *config, struct live *live,
-	struct products *products, struct customers *customers, struct rows *rows, struct err *err)
+	struct products *products, struct customers *customers, struct rows *rows, struct runs *runs,
+	struct err *err)
 {
 	struct addrinfo *addresses = NULL;
 	bool exposed;
@@ -109,7 +110,7 @@ int server_open(struct server *server, uv_loop_t *loop, const struct config *con
 	server->loop = loop;
 	server->config = config;
 	server->live = live;
-	costly_open(&server->costly, loop, live, products, customers, rows);
+	costly_open(&server->costly, loop, live, products, customers, rows, runs);
 	server->metrics.started_ms = clock_wall_ms();
 	server->complained_ms = INT64_MIN / 2;
 	server_set_limit(server);

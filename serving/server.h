@@ -40,7 +40,7 @@ struct server {
  * listened on. */
 MUST_USE int server_open(struct server *server, uv_loop_t *loop, const struct config *config,
 	struct live *live, struct products *products, struct customers *customers, struct rows *rows,
-	struct err *err);
+	struct runs *runs, struct err *err);
 /* Begins to drain; half-open is fine. */
 void server_stop(struct server *server);
 /* Has the last request been answered, or cut off? Then server_close(). */

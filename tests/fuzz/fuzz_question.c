@@ -50,13 +50,16 @@ static const char *write_question(const struct question *q, char *query, size_t 
 		[QUESTION_PRODUCTS] = "/v1/products/top",
 		[QUESTION_LATE] = "/v1/late",
 		[QUESTION_SEGMENTS] = "/v1/segments",
+		[QUESTION_CORRECTIONS] = "/v1/corrections",
+		[QUESTION_RUNS] = "/v1/runs",
+		[QUESTION_STATUS] = "/v1/status",
 		[QUESTION_LIVEZ] = "/livez",
 		[QUESTION_READYZ] = "/readyz",
 		[QUESTION_METRICS] = "/metrics",
 	};
 	static const char *const views[] = { "merged", "batch", "speed", "kappa" };
 	static char written[32 + 3 * EVENT_ID_MAX_BYTES];
-	size_t len;
+	size_t len = 0;
 	char from[DATE_TEXT_MAX], to[DATE_TEXT_MAX], currency[16] = "";
 
 	*query = 0;
@@ -68,6 +71,16 @@ static const char *write_question(const struct question *q, char *query, size_t 
 		snprintf(query, size, "view=%s%s", views[q->view], currency);
 	if (q->route == QUESTION_RANGE)
 		snprintf(query, size, "from=%s&to=%s&view=%s%s", from, to, views[q->view], currency);
+	if (q->route == QUESTION_CORRECTIONS)
+		snprintf(query, size, "from=%s&to=%s%s", from, to, currency);
+	if (q->route == QUESTION_RUNS)
+		len = (size_t)snprintf(query, size, "limit=%d", q->limit);
+	if (q->route == QUESTION_RUNS && q->run)
+		snprintf(query + len, size - len, "&before=%" PRId64, q->run);
+	if (q->route == QUESTION_RUN) {
+		snprintf(written, sizeof(written), "/v1/runs/%" PRId64, q->run);
+		return written;
+	}
 	if (q->route == QUESTION_PRODUCTS)
 		snprintf(query, size, "view=%s%s&by=%s&limit=%d%s%s%s%s", views[q->view], currency,
 			q->by_units ? "units" : "net", q->limit,
@@ -112,7 +125,7 @@ static void check_good(const struct question *question)
 	assert(again.route == question->route && again.today == question->today);
 	assert(again.from == question->from && again.to == question->to && again.view == question->view);
 	assert(again.currency == question->currency && again.limit == question->limit);
-	assert(again.by_units == question->by_units);
+	assert(again.by_units == question->by_units && again.run == question->run);
 	assert(again.window_minutes == question->window_minutes &&
 		!strcmp(again.customer, question->customer));
 }

@@ -1,6 +1,10 @@
 """What an operator does by hand: back to an older run, forward again, and what that must never cost."""
+import json
 import socket
 import threading
+import time
+
+import psycopg2
 
 from harness import order, wait_until
 from test_handover import Poller
@@ -225,3 +229,108 @@ def test_what_is_refused(world):
     assert "hint: lambda-batch publish 9" in refused(world, "rollback", "9")
     assert "there is no run 10" in refused(world, "rollback", "10")
     assert pointer(world) == (2, 2, "run")
+
+
+def tables(world, run):
+    return world.sql("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname ~ %s", f"_r{run}$")[0][0]
+
+
+def many_runs(world, n):
+    world.env["LAMBDA_SEAL_WAIT"] = "0s"
+    for i in range(n):
+        world.produce(pounds(f"run{i}-", 10))
+        world.run_batch()
+
+
+def test_prune_keeps_what_is_needed(world):
+    world.serving()
+    many_runs(world, 6)
+    move(world, "rollback", "2")
+    refused(world, "run")                                                               # run 7 waits
+    move(world, "prune", "--keep", "2")
+    assert states(world) == ["pruned", "published", "pruned", "pruned", "published", "published", "built"]
+    assert [tables(world, run) > 0 for run in range(1, 8)] == [False, True, False, False, True, True, True]
+    assert "'pruned'" in refused(world, "rollback", "1") and "'pruned'" in refused(world, "publish", "4")
+    move(world, "publish", "7")
+    move(world, "prune", "--keep", "1")
+    assert states(world) == ["pruned"] * 6 + ["published"]
+    wait_until(lambda: world.answer(DAY)["batch"]["run"] == 7, 10, "run 7 is served")
+    assert world.answer(DAY)["revenue"][0]["orders"] == 60
+    assert "no older run" in refused(world, "rollback")
+    move(world, "prune")                                                                # again: nothing to do
+    world.run_batch()
+    assert world.sql("SELECT count(*) FROM lambda.corrections") == [(0,)]
+
+
+def test_prune_while_a_reader_reads(world):
+    """A report of BI holds its rows for long: nobody who comes later waits, and what it reads stays."""
+    many_runs(world, 3)
+    reader = psycopg2.connect(world.postgres)
+    reader.set_session(isolation_level="REPEATABLE READ")
+    with reader.cursor() as cursor:
+        cursor.execute("SELECT count(*), sum(orders) FROM lambda.revenue_days")
+        seen = cursor.fetchone()
+        process = world.start("lambda-batch", "prune", "--keep", "1", "--connect-wait", "6s")
+        slowest = 0.0
+        while process.running():
+            begin = time.monotonic()
+            assert world.sql("SET lock_timeout = '500ms'; SELECT orders FROM lambda.revenue_days WHERE run = 3") == [(30,)]
+            assert world.sql("SELECT orders FROM revenue.daily") == [(30,)]
+            slowest = max(slowest, time.monotonic() - begin)
+        assert process.wait(1) == 75 and "a reader holds up pruning" in process.text(), process.text()
+        cursor.execute("SELECT count(*), sum(orders) FROM lambda.revenue_days")
+        assert cursor.fetchone() == seen
+    reader.close()
+    assert slowest < 0.5, slowest
+    assert states(world) == ["pruned", "pruned", "published"]
+    move(world, "prune", "--keep", "1")                                                 # goes on where it stood
+    assert [tables(world, run) for run in (1, 2)] == [0, 0] and tables(world, 3) > 0
+    world.run_batch()
+
+
+def test_prune_is_killed_and_goes_on(world):
+    many_runs(world, 8)
+    for _ in range(6):
+        process = world.start("lambda-batch", "prune", "--keep", "1")
+        wait_until(lambda: not process.running() or "pruned" in states(world), 20, "it has begun")
+        time.sleep(0.05)
+        process.kill()
+    move(world, "prune", "--keep", "1")
+    assert states(world) == ["pruned"] * 7 + ["published"]
+    assert [tables(world, run) for run in range(1, 8)] == [0] * 7
+    world.run_batch()
+
+
+def test_status(world):
+    assert "nothing is published yet" in move(world, "status")
+    assert json.loads(world.batch("status", "--json").stdout) == {"published": None, "runs": []}
+    world.env["LAMBDA_SEAL_WAIT"] = "0s"
+    world.produce(pounds("a", 300))
+    world.run_batch()
+    world.sql("UPDATE lambda.revenue_days SET gross_e4 = gross_e4 * 2 WHERE run = 1")
+    refused(world, "run")
+    words = move(world, "status")
+    assert "published: run 1 as publication 1 (run) since " in words and "2026-03-01 changes by more than 5 %" in words
+    lines = [line.split() for line in words.splitlines()]
+    assert lines[1][:2] == ["run", "state"] and [line[:2] for line in lines[2:3] + lines[4:]] == [["2", "quarantined"], ["1*", "published"]]
+    status = json.loads(world.batch("status", "--json").stdout)
+    assert status["published"] == 1 and [(r["run"], r["state"]) for r in status["runs"]] == [(2, "quarantined"), (1, "published")]
+    first = status["runs"][1]
+    assert first["records"] == first["counted"] == 300 and first["rows"] > 2 and first["publications"][0]["kind"] == "run", first
+    assert first["duration_seconds"] > 0 and first["progress"] is None and first["at_work"] is None and not first["sealed"]
+    assert "changes by more than 5 %" in status["runs"][0]["message"] and status["runs"][0]["corrections"] == 1
+
+
+def test_status_of_a_run_at_work(world):
+    world.orders("generate", "--seed", "6", "--count", "200000", "--days", "3")
+    run = world.start("lambda-batch", "run", "--seal-wait", "0s", "--readers", "1")
+
+    def at_work():
+        assert run.running(), run.text()
+        runs = json.loads(world.batch("status", "--json").stdout)["runs"]
+        return runs and runs[0]["progress"] and runs[0]
+    report = wait_until(at_work, 30, "progress is told")
+    assert report["state"] == "running" and report["at_work"] and report["progress"]["total"] > 0, report
+    run.kill()
+    assert json.loads(world.batch("status", "--json").stdout)["runs"][0]["at_work"] is False
+    assert "died" in move(world, "status")
