@@ -115,7 +115,7 @@ static void test_control_totals(void **state)
 
 	(void)state;
 	assert_int_equal(zone_load("Europe/London", &calendar, &err), 0);
-	winners_init(&result.sums, &calendar, TALLY_NO_CUSTOMERS);
+	winners_init(&result.sums, &calendar, TALLY_NO_CUSTOMERS, NULL);
 	table_init(&result.days, sizeof(struct day_sum), sizeof(struct day_key));
 	names_init(&result.names);
 	result.counters = (struct counters){ .records = 12, .counted = 10, .duplicate = 2 };
