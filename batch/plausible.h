@@ -17,7 +17,7 @@ struct plausible {
 	const struct counters *counters; /* of the new run */
 	int64_t base_records, base_rejected; /* of the published run */
 	int64_t max_change; /* percent */
-	bool shorter; /* the log has lost its beginning, and that is allowed: history may shrink */
+	bool shorter; /* the log has lost some of it, and that is allowed: history may shrink */
 };
 
 /* False: *why says in a sentence what is wrong, the first of several things. */

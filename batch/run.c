@@ -285,7 +285,7 @@ static void run_check_plausible(struct run *run)
 		.base_records = run->base_records,
 		.base_rejected = run->base_rejected,
 		.max_change = run->config->max_change,
-		.shorter = run->history.truncated };
+		.shorter = run->history.truncated || run->history.lost.n };
 
 	if (*run->result.wrong)
 		snprintf(run->why, sizeof(run->why), "%s", run->result.wrong);
