@@ -54,6 +54,9 @@ int kafka_conf(const struct config *config, rd_kafka_type_t role, rd_kafka_conf_
 	rd_kafka_conf_set_log_cb(conf, kafka_on_log);
 	kafka_conf_set(conf, config, "bootstrap.servers", config->brokers);
 	kafka_conf_set(conf, config, "client.id", config->name);
+	/* by default librdkafka lets up to 10 s pass before it tries again to connect, and that for the
+	 * broker, the group's coordinator and each client of a program by itself, one behind the other */
+	kafka_conf_set(conf, config, "reconnect.backoff.max.ms", "1000");
 	if (role == RD_KAFKA_CONSUMER)
 		kafka_conf_set(conf, config, "isolation.level", "read_committed");
 	for (size_t i = 0; i < config->n_kafka_properties; i++) {
