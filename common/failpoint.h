@@ -42,6 +42,7 @@ static inline void failpoint_signal(const char *variable, const char *name, long
 #define PLANT_DOUBLE 1 /* speed counts every duplicate */
 #define PLANT_LOSS 2 /* speed leaves out a record in 100 */
 #define PLANT_CORRECTION 3 /* batch mishears what speed said */
+#define PLANT_REFUNDS 4 /* the kernel adds refunds instead of subtracting them */
 #ifndef PLANT
 #define PLANT 0
 #endif

@@ -9,7 +9,7 @@
 
 enum {
 	COMMANDS_CONNECT_MS = 10000,
-	COMMANDS_NEAR = 10000, /* offsets: a version that lacks more is not waited for */
+	COMMANDS_NEAR = 1000, /* offsets: a version that lacks more is not waited for */
 	COMMANDS_WAIT_MS = 2000, /* how long the live version is held for the other one to reach it */
 	COMMANDS_AWAKE_MS = 10000, /* whoever has said something since then is at work */
 };

@@ -1,5 +1,7 @@
 #include "common/base.h"
 #include "common/kernel/tally.h"
+
+#include "common/failpoint.h"
 #include "common/kernel/hash.h"
 #include "common/kernel/money.h"
 #include "common/mem.h"
@@ -218,6 +220,10 @@ static struct revenue tally_revenue(const struct event *event)
 {
 	if (event->type == EVENT_PLACED)
 		return (struct revenue){ .gross_e4 = event->total_e4, .orders = 1, .units = event->units };
+	if (PLANTED(PLANT_REFUNDS))
+		return (struct revenue){
+			.gross_e4 = event->total_e4, .refund_count = 1, .units = event->units
+		};
 	return (struct revenue){ .refunds_e4 = event->total_e4, .refund_count = 1, .units = -event->units };
 }
 
@@ -250,7 +256,7 @@ static int tally_add_customer(struct tally *tally, const struct event *event, st
 static int tally_add_lines(struct tally *tally, int32_t day, const struct event *event,
 	const struct event_line *lines, uint32_t n_lines)
 {
-	int64_t sign = event->type == EVENT_PLACED ? 1 : -1;
+	int64_t sign = event->type == EVENT_PLACED || PLANTED(PLANT_REFUNDS) ? 1 : -1;
 	struct product_key keys[TALLY_LINES];
 
 	for (uint32_t i = 0; i < n_lines; i++) {

@@ -1,11 +1,13 @@
 #!/usr/bin/python3
-"""make story STORY=NAME: one of the five streaming gotchas, live, in under a minute: commands, answers, and what one sees.
+"""make story STORY=NAME: one of the five streaming gotchas, or how a bug is mended, live, in under a minute: commands, answers, and what
+one sees.
 
   order         an event that arrives late lands in its own minute
   customers     how many orders has customer X placed in the last 24 hours
   once          sent twice, delivered twice, aborted: counted once or never
   backpressure  a producer that is too fast: the backlog waits in Kafka
   late          late data are counted and told, or left out and brought back
+  bug-kappa     a build that adds refunds is found out: the fixed one replays the log beside it, and takes its place
 
 Each has a stack of its own, on free ports below build/story, which is stopped and removed at its end. Ctrl-C stops it
 at any time. `make story` without a name prints this.
@@ -269,7 +271,57 @@ def story_late(s):
     seen("the next run brought it back, as a correction with its cause")
 
 
-STORIES = {name[6:]: function for name, function in list(globals().items()) if name.startswith("story_")}
+def story_bug_kappa(s):
+    planted = os.path.join(ROOT, "build", "fault-REFUNDS", "bin", "lambda-speed")
+
+    def speed(*args, status=0):
+        command("lambda-speed " + " ".join(args))
+        done = subprocess.run([os.path.join(harness.PROGRAMS, "lambda-speed"), *args], env=s.world.env, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, timeout=60)
+        print("  " + done.stdout.strip().replace("\n", "\n  "))
+        assert done.returncode == status, done.returncode
+
+    def of_kappa(a):
+        return {"revenue": [{k: r[k] for k in ("net", "gross", "refunds", "orders", "refund_count")} for r in a["revenue"]],
+                "kappa": a["kappa"]["version"], "caveat": a["caveat"]}
+    say("A build with a bug follows the log as version v1: it adds refunds instead of subtracting them")
+    v1 = ("--store=postgres", "--version=v1")
+    command("lambda-speed " + " ".join(v1) + " &   # the build with the bug")
+    s.world.processes.append(harness.Process(planted, v1, s.world.env, s.world.path("lambda-speed.v1.log")))
+    s.serving("--view=kappa")
+    many, amount = 6000, "10.00"
+    command(f"(a producer: {many} orders of {amount}, and a refund of {amount} for every third of them)")
+    events = [harness.order(f"o{n}", amount, at("12:00:00")) for n in range(many)]
+    events += [harness.order(f"r{n}", amount, at("13:00:00"), "order_refunded", order_id=f"o{n}") for n in range(0, many, 3)]
+    s.world.produce(events)
+    s.get(DAY, of_kappa, lambda a: net(a) == "80000.00")
+    seen("80,000.00, but 6,000 orders less 2,000 refunds are 40,000.00")
+    say("Somebody notices. The fixed build begins as version v2 beside it, from the log's first offset, no faster than 1,000 events per second")
+    s.speed("--store=postgres", "--version=v2", "--from=beginning", "--throttle=1000")
+    harness.wait_until(lambda: s.world.sql("SELECT sum(next_offset) FROM lambda.kappa_offsets JOIN lambda.kappa_versions USING (id) "
+                                           "WHERE version = 'v2'")[0][0] or 0, 30, "v2 goes on")
+    time.sleep(1)  # for a pace to tell
+    speed("status")
+    speed("promote", "v2", status=75)
+    seen("refused: readers would see less than before. v1 goes on answering, and goes on being wrong")
+    harness.wait_until(lambda: s.world.sql("SELECT sum(next_offset) FROM lambda.kappa_offsets JOIN lambda.kappa_versions USING (id) "
+                                           "WHERE version = 'v2'")[0][0] == len(events), 60, "v2 is there")
+    speed("status")
+    say("It is there")
+    speed("promote", "v2")
+    s.get(DAY, of_kappa, lambda a: a["kappa"]["version"] == "v2" and net(a) == "40000.00")
+    seen("one answer had all of v1, the next one has all of v2; an order that comes now is counted by both")
+    s.send(harness.order("now", "5.00", at("14:00:00")))
+    s.get(DAY, of_kappa, lambda a: net(a) == "40005.00")
+    say("For as long as v1 is there, there is a way back")
+    speed("rollback")
+    s.get(DAY, of_kappa, lambda a: net(a) == "80005.00")
+    speed("promote", "v2")
+    s.world.processes[0].kill()
+    seen("the worker of v1 is stopped; its rows go with 'lambda-speed prune v1'")
+
+
+STORIES = {name[6:].replace("_", "-"): function for name, function in list(globals().items()) if name.startswith("story_")}
 
 
 def main():
@@ -291,7 +343,7 @@ def main():
         world = harness.World(stack, name, directory)
         seen(f"up after {time.monotonic() - begin:.0f} s; Ctrl-C stops and removes it")
         STORIES[name](Story(world))
-        say(f"Done after {time.monotonic() - begin:.0f} s. The tests that check this: docs/gotchas.md")
+        say(f"Done after {time.monotonic() - begin:.0f} s. The tests that check this: docs/{'kappa' if name == 'bug-kappa' else 'gotchas'}.md")
     except KeyboardInterrupt:
         say("Stopping")
         return 130
