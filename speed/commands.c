@@ -189,11 +189,11 @@ static int commands_promote(PGconn *conn, char **names, int n_names, struct err 
 		return -1;
 	if (offsets)
 		return err_set(err, ERR_BUSY,
-			"version '%s' is behind: it lacks %" PRId64 " offsets in %" PRId64
-			" partitions of what '%s' has, so it is not promoted hint: 'lambda-speed status' "
+			"version '%s' is behind: it lacks %" PRId64 " offsets, in %" PRId64
+			" partition%s, of what '%s' has, so it is not promoted hint: 'lambda-speed status' "
 			"says when "
 			"it will be there",
-			names[0], offsets, partitions, live.name);
+			names[0], offsets, partitions, partitions == 1 ? "" : "s", live.name);
 	if (commands_swap(conn, id, "promote", err))
 		return -1;
 	printf("version %s is live; 'lambda-speed rollback' goes back to %s\n", names[0], live.name);
