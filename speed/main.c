@@ -21,8 +21,10 @@ int main(int argc, char **argv)
 	int status =
 		config_load(&speed.config, CONFIG_SPEED, "lambda-speed", commands_usage, argc, argv, &err);
 
-	if (status > 0)
+	if (status > 0) {
+		config_release(&speed.config);
 		return 0;
+	}
 	if (!status && speed.config.n_args)
 		return main_command(&speed.config);
 	if (status || speed_open(&speed, &err) || speed_run(&speed, &err))
