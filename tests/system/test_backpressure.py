@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from harness import ROOT, free_port, wait_until
+from harness import ROOT, SANITIZED, free_port, wait_until
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "faults"))
 import proxy as proxies  # noqa: E402
@@ -84,6 +84,7 @@ def slow(world):
     through.close()
 
 
+@pytest.mark.skipif(SANITIZED, reason="a bound of memory")
 def test_the_backlog_stays_in_kafka(world, slow):
     first = world.speed(*SETTINGS)
     wait_until(lambda: all(owners(world)), 30, "speed has the partitions")
@@ -127,6 +128,7 @@ def test_the_backlog_stays_in_kafka(world, slow):
     world.assert_exact(60)
 
 
+@pytest.mark.skipif(SANITIZED, reason="a bound of memory")
 def test_redis_hangs_while_orders_come(world, slow):
     """Speed takes what it may have pending, and no more: then it waits."""
     speed = world.speed(*SETTINGS)
