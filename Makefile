@@ -5,7 +5,7 @@
 VERSION := 0.1.0
 MODE    ?= release
 PREFIX  ?= /usr/local
-# PLANT         with MODE=fault: a mistake on purpose (common/failpoint.h), which the tests of faults must find
+# PLANT         with MODE=fault: a mistake on purpose (common/kernel/plant.h), which the tests of faults must find
 B       := build/$(MODE)$(addprefix -,$(PLANT))
 BIN     := $(if $(filter release,$(MODE)),build/bin,$(B)/bin)
 

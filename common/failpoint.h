@@ -5,6 +5,8 @@
 #ifndef COMMON_FAILPOINT_H
 #define COMMON_FAILPOINT_H
 
+#include "common/kernel/plant.h"
+
 #ifdef FAILPOINTS
 
 #include <signal.h>
@@ -36,16 +38,5 @@ static inline void failpoint_signal(const char *variable, const char *name, long
 #define FAILPOINT(name) ((void)0)
 
 #endif
-
-/* Mistakes that a build with -DPLANT=... makes on purpose, for the test of the tests: if
- * (PLANTED(PLANT_LOSS)) */
-#define PLANT_DOUBLE 1 /* speed counts every duplicate */
-#define PLANT_LOSS 2 /* speed leaves out a record in 100 */
-#define PLANT_CORRECTION 3 /* batch mishears what speed said */
-#define PLANT_REFUNDS 4 /* the kernel adds refunds instead of subtracting them */
-#ifndef PLANT
-#define PLANT 0
-#endif
-#define PLANTED(kind) (PLANT == (kind))
 
 #endif

@@ -1,9 +1,9 @@
 #include "common/base.h"
 #include "common/kernel/tally.h"
 
-#include "common/failpoint.h"
 #include "common/kernel/hash.h"
 #include "common/kernel/money.h"
+#include "common/kernel/plant.h"
 #include "common/mem.h"
 
 int revenue_add(struct revenue *sum, const struct revenue *more)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The checker is checked: programs with a mistake built in on purpose (common/failpoint.h) must be found out by a short run of the
+"""The checker is checked: programs with a mistake built in on purpose (common/kernel/plant.h) must be found out by a short run of the
 nemesis, by the check that is meant for it; and the same run without a mistake must find nothing."""
 import os
 import subprocess
