@@ -1,7 +1,7 @@
 /* Places where a test of faults ends or stalls a program: FAILPOINT("flush.sent"). Nothing in normal builds.
  * In a build with -DFAILPOINTS the process kills itself there with SIGKILL when LAMBDA_FAILPOINT names the
  * place, and stops itself with SIGSTOP when LAMBDA_STALLPOINT does: NAME, or NAME:N for the Nth time. A name
- * stands in one place only. Thread: one at a time for each name. */
+ * stands in one place only. Thread: any. */
 #ifndef COMMON_FAILPOINT_H
 #define COMMON_FAILPOINT_H
 
@@ -26,11 +26,11 @@ static inline void failpoint_signal(const char *variable, const char *name, long
 
 #define FAILPOINT(name) \
 	do { \
-		static long failpoint_reached; \
+		static _Atomic long failpoint_reached; \
+		long failpoint_nth = ++failpoint_reached; \
 \
-		failpoint_reached++; \
-		failpoint_signal("LAMBDA_FAILPOINT", name, failpoint_reached, SIGKILL); \
-		failpoint_signal("LAMBDA_STALLPOINT", name, failpoint_reached, SIGSTOP); \
+		failpoint_signal("LAMBDA_FAILPOINT", name, failpoint_nth, SIGKILL); \
+		failpoint_signal("LAMBDA_STALLPOINT", name, failpoint_nth, SIGSTOP); \
 	} while (0)
 
 #else
