@@ -11,6 +11,11 @@ import zlib
 import confluent_kafka
 
 
+DUPLICATE_DISTANCE = 2000
+# so many orders on, what lies before is not repeated any more; the tool looks 256 further for one that can be repeated
+REPEATED_WITHIN = DUPLICATE_DISTANCE + 256
+
+
 class Feeder:
     def __init__(self, program, env, brokers, topic, partitions, rate, seed):
         self.topic, self.partitions, self.rate = topic, partitions, rate
@@ -22,7 +27,7 @@ class Feeder:
         self.producer = confluent_kafka.Producer({"bootstrap.servers": brokers, "linger.ms": 5, "acks": "all",
                                                   "message.timeout.ms": 240000, "reconnect.backoff.max.ms": 500, "log_level": 2})
         self.orders = subprocess.Popen([program, "generate", "--stdout", "--rate", str(rate), "--seed", str(seed), "--duplicates", "0.04",
-                                        "--duplicate-distance", "2000", "--late", "0.03", "--refunds", "0.05", "--out-of-order", "0.1",
+                                        "--duplicate-distance", str(DUPLICATE_DISTANCE), "--late", "0.03", "--refunds", "0.05", "--out-of-order", "0.1",
                                         "--broken", "0.01"], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()

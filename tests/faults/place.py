@@ -72,7 +72,7 @@ class Servers(harness.Stack):
 
 
 class Batch:
-    """A run in the background."""
+    """A run, or another command of lambda-batch, in the background."""
 
     def __init__(self, place, args, env):
         self.place = place
@@ -126,6 +126,7 @@ class Place(harness.World):
     def __init__(self, servers, name, directory, seed, rate, partitions=4):
         self.n_batches, self.n_programs = 0, 0
         self.batches, self.speeds, self.served = [], [], None
+        self.archive = None     # its directory, once there is one
         self.truth = self.feeder = None
         super().__init__(servers, name, directory, partitions=partitions)
         self.port = fixed_port()
@@ -154,7 +155,15 @@ class Place(harness.World):
         return self.served
 
     def start_batch(self, *args, **env):
-        return Batch(self, [*args, "run"], dict(self.env, **env))
+        """Once there is an archive, runs read it first."""
+        archive = [f"--archive={self.archive}"] if self.archive else []
+        return Batch(self, [*args, *archive, "run"], dict(self.env, **env))
+
+    def start_archive(self, *args, **env):
+        """In small files, so that there are many."""
+        self.archive = self.path("archive")
+        os.makedirs(self.archive, exist_ok=True)
+        return Batch(self, [f"--archive={self.archive}", "--archive-file-size=16KiB", "archive", *args], dict(self.env, **env))
 
     def start_move(self, *command, **env):
         """rollback [RUN] or publish RUN"""

@@ -57,10 +57,7 @@ def retention(n):
     wait(n, lambda: count(world) == 80, 30, lambda: world.answer(f"/v1/revenue/{day()}"))
     speed.stop()
     world.produce(orders("c", 60), partition=0)
-    path = world.path("below.json")
-    with open(path, "w", encoding="ascii") as f:
-        json.dump({"version": 1, "partitions": [{"topic": world.topic, "partition": 0, "offset": 70}]}, f)
-    world.stack.run("tool", "delete-records", "--offset-json-file", path)
+    world.delete_below({0: 70})
     world.speed()
     seconds = wait(n, lambda: "lost_events" in world.answer(f"/v1/revenue/{day()}")["degraded"] and count(world) == 110, 30,
                    lambda: world.answer(f"/v1/revenue/{day()}"))
