@@ -205,6 +205,13 @@ class World:
         self.kafka_admin("create_partitions", [confluent_kafka.admin.NewPartitions(self.topic, total)])
         self.partitions = total
 
+    def delete_below(self, below):
+        """What retention does: {partition: first offset that Kafka keeps}."""
+        path = self.path("delete-below.json")
+        with open(path, "w", encoding="ascii") as out:
+            json.dump({"version": 1, "partitions": [{"topic": self.topic, "partition": p, "offset": o} for p, o in below.items()]}, out)
+        self.stack.run("tool", "delete-records", "--offset-json-file", path)
+
     def producer(self, **config):
         return confluent_kafka.Producer({"bootstrap.servers": self.stack.env["LAMBDA_BROKERS"], "linger.ms": 5, **config})
 
@@ -274,10 +281,10 @@ class World:
         wait_until(ready, 20, lambda: f"lambda-serving ready: {process.text()[-3000:]}")
         return process
 
-    def batch(self, *args, timeout=120):
-        """Runs lambda-batch to its end."""
+    def batch(self, *args, timeout=120, preexec=None):
+        """Runs lambda-batch to its end. preexec: what its process does before."""
         done = subprocess.run([os.path.join(PROGRAMS, "lambda-batch"), *args], env=self.env, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, errors="replace")
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=timeout, errors="replace", preexec_fn=preexec)
         with open(self.path("lambda-batch.log"), "a", encoding="utf-8") as log:
             log.write(f"$ lambda-batch {' '.join(args)}\n{done.stdout}status {done.returncode}\n")
         return done
