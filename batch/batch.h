@@ -19,7 +19,8 @@ void batch_sleep_ms(int64_t ms);
 
 /* The commands; 0, or -1 with *err. */
 MUST_USE int migrate(const struct config *config, struct err *err);
-MUST_USE int run(const struct config *config, struct err *err);
+MUST_USE int replay(const struct config *config, struct err *err);
+int run(const struct config *config, struct err *err);
 MUST_USE int status(const struct config *config, struct err *err);
 MUST_USE int prune(const struct config *config, struct err *err);
 MUST_USE int rollback(const struct config *config, struct err *err);

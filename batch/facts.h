@@ -12,6 +12,7 @@ enum fact_flag {
 	FACT_SPEED = 2, /* not below the base's cut, and counted by speed's rules */
 	FACT_LATE = 4,
 	FACT_EXCLUDED = 8, /* not below the base's cut, and left out by speed's rules because it is late */
+	FACT_KNOWN = 16, /* below the cut of the run that is replayed, which has counted its id */
 };
 
 struct fact {

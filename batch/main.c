@@ -6,6 +6,8 @@
 static const char main_usage[] =
 	"[SETTING]... COMMAND\n\n"
 	"  run                 computes everything anew from the whole log, and publishes it\n"
+	"  replay              computes anew what arrived since --from, goes on from the run before, and "
+	"publishes it\n"
 	"  status              what is published, the newest runs, what is running\n"
 	"  rollback [RUN]      goes back to a run that was published before; without RUN to the one before "
 	"the "
@@ -27,6 +29,7 @@ static const struct {
 	int n_args_max; /* behind the name */
 } main_commands[] = {
 	{ "run", run, 0 },
+	{ "replay", replay, 0 },
 	{ "status", status, 0 },
 	{ "rollback", rollback, 1 },
 	{ "publish", publish_by_hand, 1 },
@@ -46,9 +49,9 @@ static int main_command(const struct config *config, struct err *err)
 		if (config->n_args - 1 > main_commands[i].n_args_max)
 			return err_set(err, ERR_USAGE, "'%s' is too much behind '%s'; hint: see --help",
 				config->args[1 + main_commands[i].n_args_max], config->args[0]);
-		if (config->dry_run && main_commands[i].command != run)
-			return err_set(
-				err, ERR_USAGE, "--dry-run is only for 'run', not for '%s'", config->args[0]);
+		if (config->dry_run && main_commands[i].command != run && main_commands[i].command != replay)
+			return err_set(err, ERR_USAGE,
+				"--dry-run is only for 'run' and 'replay', not for '%s'", config->args[0]);
 		return main_commands[i].command(config, err);
 	}
 	return err_set(err, ERR_USAGE, "there is no command '%s'; hint: --help lists them", config->args[0]);

@@ -14,6 +14,7 @@ struct part {
 	int64_t end_at_start; /* the log's end when the run started, or the archive's without Kafka */
 	int64_t base_cut; /* the base run covers what lies below; `first` when it has no such partition */
 	struct tail base_tail; /* of the log at base_cut, as the base run has found it */
+	int64_t known; /* of a replay: what lies below is taken over; else 0 */
 	int64_t cut; /* the run covers [first, cut) */
 	int64_t speed_next; /* of a run without Kafka: speed's next offset; 0: not known */
 	bool sealed; /* the cut is where speed's generation ends */

@@ -22,10 +22,10 @@ struct reader_fold {
 	struct counters ignored;
 };
 
-void reader_init(
-	struct reader *reader, const struct config *config, const struct bins_plan *plan, bool explain)
+void reader_init(struct reader *reader, const struct config *config, const struct bins_plan *plan,
+	bool explain, const struct replay *replay)
 {
-	*reader = (struct reader){ .config = config, .explain = explain };
+	*reader = (struct reader){ .config = config, .explain = explain, .replay = replay };
 	reader->parser = event_parser_new();
 	reader->texts = dictionary_new();
 	reader->skus = xcalloc(EVENT_LINES_MAX, sizeof(*reader->skus));
@@ -95,7 +95,8 @@ static void reader_fold_speed(struct reader_fold *fold, int64_t next)
 static unsigned reader_fold_record(struct reader_fold *fold, const struct record *record,
 	const struct event *event, enum event_reject reject, int64_t *ret_late_ms)
 {
-	unsigned flags = record->offset < fold->part->base_cut ? FACT_BELOW_BASE : 0;
+	unsigned flags = (record->offset < fold->part->base_cut ? FACT_BELOW_BASE : 0) |
+			 (record->offset < fold->part->known ? FACT_KNOWN : 0);
 
 	if (record->offset >= fold->speed_from && !fold->speeding)
 		reader_fold_speed(fold, fold->speed_from);
@@ -147,24 +148,31 @@ static int reader_expect(
 		event->type == EVENT_PLACED ? event->total_e4 : -event->total_e4, 1, err);
 }
 
+static void reader_names(struct reader *reader, const struct record *record, const struct event *event)
+{
+	for (uint32_t i = 0; i < event->n_lines; i++) {
+		const struct event_line *line = &event->lines[i];
+
+		reader->skus[i] = dictionary_put(reader->texts, line->sku);
+		if (line->name.at)
+			names_see(&reader->names, reader->skus[i], line->name, event->time_ms,
+				record->part->partition, record->offset);
+	}
+}
+
 static int reader_keep(struct reader *reader, const struct record *record, const struct event *event,
 	unsigned flags, int64_t late_ms, struct err *err)
 {
 	struct fact fact = { event_id_hash(event->event_id), record->part->partition, flags, record->offset,
 		record->timestamp_ms, late_ms };
 	unsigned bin = bins_of(reader->bins.plan, fact.id);
-	unsigned char *room = bins_room(&reader->bins, bin, fact_size_max(event), err);
+	unsigned char *room;
 
+	if (flags & FACT_KNOWN && !replay_has(reader->replay, fact.id))
+		return 0;
+	room = bins_room(&reader->bins, bin, fact_size_max(event), err);
 	if (!room)
 		return -1;
-	for (uint32_t i = 0; i < event->n_lines; i++) {
-		const struct event_line *line = &event->lines[i];
-
-		reader->skus[i] = dictionary_put(reader->texts, line->sku);
-		if (line->name.at)
-			names_see(&reader->names, reader->skus[i], line->name, event->time_ms, fact.partition,
-				fact.offset);
-	}
 	bins_used(&reader->bins, bin, fact_encode(room, &fact, event, reader->skus));
 	return 0;
 }
@@ -175,6 +183,7 @@ int reader_record(void *arg, const struct record *record, struct err *err)
 	struct reader_fold *fold = reader_fold_of(reader, record->part);
 	const struct event *event = NULL;
 	enum event_reject reject = event_parse(reader->parser, record->value, record->value_len, &event);
+	struct counters *counters = record->offset < record->part->known ? &reader->known : &reader->counters;
 	int64_t late_ms;
 	unsigned flags;
 
@@ -183,16 +192,17 @@ int reader_record(void *arg, const struct record *record, struct err *err)
 	if (reject != EVENT_OK)
 		event = NULL;
 	flags = reader_fold_record(fold, record, event, reject, &late_ms);
-	reader->counters.records++;
+	counters->records++;
 	tail_of_record(&record->part->tail, record->offset, record->timestamp_ms, record->key,
 		record->key_len, record->value, record->value_len);
 	atomic_fetch_add_explicit(&reader->n_records, 1, memory_order_relaxed);
 	if (!event) {
-		reader->counters.rejected[reject]++;
+		counters->rejected[reject]++;
 		return 0;
 	}
 	if (flags & FACT_SPEED && reader_expect(reader, record->part, event, err))
 		return -1;
+	reader_names(reader, record, event);
 	return reader_keep(reader, record, event, flags, late_ms, err);
 }
 

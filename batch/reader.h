@@ -11,6 +11,7 @@
 #include "batch/ledger.h"
 #include "batch/names.h"
 #include "batch/part.h"
+#include "batch/replay.h"
 #include "common/config.h"
 
 struct reader {
@@ -18,6 +19,7 @@ struct reader {
 	struct part **parts; /* owned array */
 	struct reader_fold *folds; /* one per part */
 	int n_parts;
+	const struct replay *replay; /* borrowed, or NULL */
 	bool explain; /* speed's rules are applied too, for the corrections */
 	struct event_parser *parser;
 	struct dictionary *texts; /* skus */
@@ -29,6 +31,7 @@ struct reader {
 	struct bins_writer bins;
 	struct names names;
 	struct counters counters; /* records and rejected */
+	struct counters known; /* the same below part->known */
 	struct ledger ledger; /* LEDGER_EXPECTED */
 	int failed;
 	struct err err;
@@ -38,8 +41,8 @@ struct reader {
 	_Atomic bool give_up; /* set from outside: another reader has failed */
 };
 
-void reader_init(
-	struct reader *reader, const struct config *config, const struct bins_plan *plan, bool explain);
+void reader_init(struct reader *reader, const struct config *config, const struct bins_plan *plan,
+	bool explain, const struct replay *replay);
 void reader_release(struct reader *reader);
 /* Before reader_start(). */
 void reader_add(struct reader *reader, struct part *part);

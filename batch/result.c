@@ -21,6 +21,7 @@ struct result_work {
 	struct history *history;
 	struct progress *progress;
 	bool explain;
+	const struct replay *replay;
 	int64_t customers_from_ms;
 	struct bins_plan plan;
 	struct reader *readers;
@@ -109,7 +110,7 @@ static void result_open(struct result_work *work)
 	work->readers = xcalloc((size_t)work->n_readers, sizeof(*work->readers));
 	work->sources = xcalloc((size_t)work->n_readers, sizeof(*work->sources));
 	for (int i = 0; i < work->n_readers; i++) {
-		reader_init(&work->readers[i], config, &work->plan, work->explain);
+		reader_init(&work->readers[i], config, &work->plan, work->explain, work->replay);
 		work->sources[i] = (struct winners_source){ &work->readers[i].bins, work->readers[i].texts };
 	}
 	result_share(work);
@@ -258,6 +259,7 @@ static int result_merge(
 		const struct reader *reader = &work->readers[i];
 
 		counters_add(&result->counters, &reader->counters);
+		counters_add(&result->known, &reader->known);
 		names_merge(&result->names, result->sums.tally.texts, &reader->names, reader->texts);
 		result->spilled_bytes += reader->bins.spill.bytes;
 		if (ledger_merge(ledger, &reader->ledger, err))
@@ -345,11 +347,14 @@ static int result_work(
 }
 
 int result_compute(struct result *ret_result, const struct config *config, struct history *history,
-	bool explain, int64_t now_ms, struct ledger *ledger, struct progress *progress, struct err *err)
+	bool explain, const struct replay *replay, int64_t now_ms, struct ledger *ledger,
+	struct progress *progress, struct err *err)
 {
-	struct result_work work = {
-		.config = config, .history = history, .progress = progress, .explain = explain
-	};
+	struct result_work work = { .config = config,
+		.history = history,
+		.progress = progress,
+		.explain = explain,
+		.replay = replay };
 	struct result result = { .customers_from_ms = TALLY_NO_CUSTOMERS };
 	int failed;
 

@@ -5,6 +5,7 @@
 #include "batch/history.h"
 #include "batch/names.h"
 #include "batch/progress.h"
+#include "batch/replay.h"
 #include "batch/winners.h"
 
 enum { RESULT_WRONG_MAX = 200 };
@@ -25,6 +26,8 @@ struct result {
 	int n_customers;
 	int64_t n_of_customers; /* counted events that have a customer */
 	struct names names; /* by number in sums.tally.texts */
+	struct counters
+		known; /* of a replay: records and rejected below the cut of the run that it goes on from */
 	struct counters counters; /* records, counted, duplicate, late, rejected: over all partitions */
 	int64_t customers_from_ms; /* orders are kept by customer from this event time on; TALLY_NO_CUSTOMERS
 				    */
@@ -33,13 +36,15 @@ struct result {
 };
 
 /* Reads [first, cut) of all parts and adds up.
+ * - replay: NULL, or everything but the names is of what lies behind the parts' known ranges alone
  * - explain: facts for the corrections are wanted too
  * - now_ms: wall clock at the cut: the orders of TALLY_CUSTOMERS_MS before it are kept by customer, if the
  * rules want that
  * - ledger: gets LEDGER_EXPECTED, BASE_AGAIN, BEYOND_HORIZON, OTHER_PARTITION, LATE_EXCLUDED and AFTER
  * - errors: those of reading and spilling. That the control totals do not agree is none: see wrong */
 MUST_USE int result_compute(struct result *ret_result, const struct config *config, struct history *history,
-	bool explain, int64_t now_ms, struct ledger *ledger, struct progress *progress, struct err *err);
+	bool explain, const struct replay *replay, int64_t now_ms, struct ledger *ledger,
+	struct progress *progress, struct err *err);
 void result_release(struct result *result);
 
 /* Control totals: sums that were added up apart. False: wrong says which do not agree. */

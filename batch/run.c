@@ -12,6 +12,7 @@
 #include "batch/plausible.h"
 #include "batch/progress.h"
 #include "batch/publish.h"
+#include "batch/replay.h"
 #include "batch/result.h"
 #include "batch/seal.h"
 #include "batch/store.h"
@@ -26,6 +27,7 @@ struct run {
 	PGconn *lock; /* holds the lock of a run; also for the run's row */
 	PGconn *work; /* tables and publishing */
 	struct pg_published base;
+	struct replay *replay; /* NULL: everything anew */
 	int64_t run;
 	int64_t cut_time_ms, started_ms;
 	int64_t publication;
@@ -96,18 +98,20 @@ static int run_check_kernel(const struct run *run, struct err *err)
 static int run_insert(struct run *run, struct err *err)
 {
 	SCOPED(pg_result_free) PGresult *result = NULL;
-	char publication[DATABASE_NUMBER_MAX], base_run[DATABASE_NUMBER_MAX];
+	char publication[DATABASE_NUMBER_MAX], base_run[DATABASE_NUMBER_MAX], replay_of[DATABASE_NUMBER_MAX];
 
-	if (pg_published_load(run->lock, &run->base, err) || run_check_kernel(run, err))
+	if (pg_published_load(run->lock, &run->base, err) || run_check_kernel(run, err) ||
+		(run->replay && replay_find(run->replay, run->config, run->lock, &run->base, err)))
 		return -1;
 	if (run->config->dry_run) {
 		progress_start(&run->progress, NULL, 0);
 		return 0;
 	}
-	if (pg_exec(run->lock, sql_run_insert, 5,
+	if (pg_exec(run->lock, sql_run_insert, 6,
 		    (const char *const[]){ build_id, run->fold, run->config->calendar.zone,
 			    database_number(publication, run->base.publication),
-			    database_number(base_run, run->base.run) },
+			    database_number(base_run, run->base.run),
+			    run->replay ? database_number(replay_of, run->replay->run) : NULL },
 		    &result, err))
 		return -1;
 	run->run = pg_number(result, 0, 0);
@@ -115,6 +119,8 @@ static int run_insert(struct run *run, struct err *err)
 	progress_start(&run->progress, run->lock, run->run);
 	log_info("run %" PRId64 " starts; published is %s%" PRId64, run->run,
 		run->base.publication ? "run " : "nothing, run ", run->base.run);
+	if (run->replay)
+		log_info("it is a replay of run %" PRId64, run->replay->run);
 	return 0;
 }
 
@@ -169,7 +175,8 @@ static int run_cut(struct run *run, struct err *err)
 	struct seal seal;
 
 	run->cut_time_ms = clock_wall_ms();
-	if (history_open(&run->history, run->config, &run->base, err))
+	if (history_open(&run->history, run->config, &run->base, err) ||
+		(run->replay && replay_mark(run->replay, &run->history, err)))
 		return -1;
 	if (run->config->dry_run) {
 		run_cut_unsealed(run);
@@ -221,6 +228,26 @@ static int run_load_base(struct run *run, struct err *err)
 	return 0;
 }
 
+/* What the run that is replayed had counted comes to it. The log below its cut must be what it was. */
+static int run_add_known(struct run *run, struct err *err)
+{
+	const struct replay *replay = run->replay;
+	struct counters *known = &run->result.known;
+
+	if (known->records != replay->records || counters_rejected(known) != replay->rejected)
+		return err_set(err, ERR_DATA,
+			"run %" PRId64 " had %" PRId64 " records, %" PRId64
+			" of them rejected; now there are %" PRId64 " and %" PRId64
+			": a replay cannot go on from it; hint: lambda-batch run",
+			replay->run, replay->records, replay->rejected, known->records,
+			counters_rejected(known));
+	known->counted = replay->counted;
+	known->duplicate = replay->duplicate;
+	known->late = replay->late;
+	counters_add(&run->result.counters, known);
+	return 0;
+}
+
 static char *run_rejected_json(const struct counters *counters)
 {
 	char *json = xstrdup("");
@@ -268,8 +295,13 @@ static int run_correct(struct run *run, struct err *err)
 
 static int run_compute(struct run *run, struct err *err)
 {
-	if (run_load_base(run, err) || result_compute(&run->result, run->config, &run->history, run->answered,
-					       run->cut_time_ms, &run->ledger, &run->progress, err))
+	if (run_load_base(run, err) ||
+		(run->replay && (replay_load(run->replay, run->work, &run->ledger, err) ||
+					replay_collect(run->replay, run->config, &run->history,
+						&run->progress, err))) ||
+		result_compute(&run->result, run->config, &run->history, run->answered, run->replay,
+			run->cut_time_ms, &run->ledger, &run->progress, err) ||
+		(run->replay && run_add_known(run, err)))
 		return -1;
 	FAILPOINT("run.computed");
 	if (run_correct(run, err) || run_keep_lock(run, err) || run_counts(run, err))
@@ -289,8 +321,8 @@ static void run_check_plausible(struct run *run)
 
 	if (*run->result.wrong)
 		snprintf(run->why, sizeof(run->why), "%s", run->result.wrong);
-	else if (!run->base.publication || plausible_check(&plausible, run->why))
-		return;
+	else if (!run->base.publication || run->replay || plausible_check(&plausible, run->why))
+		return; /* who replays knows that numbers change */
 	run->waits = "quarantined";
 }
 
@@ -323,7 +355,9 @@ static int run_publish(struct run *run, struct err *err)
 	const struct publish publish = { .config = run->config,
 		.run = run->run,
 		.base_publication = run->base.publication,
-		.kind = run->waits ? NULL : "run",
+		.kind = run->waits    ? NULL
+			: run->replay ? "replay"
+				      : "run",
 		.state = run->waits,
 		.message = run->why,
 		.parts = run->history.parts,
@@ -332,7 +366,8 @@ static int run_publish(struct run *run, struct err *err)
 	int64_t started_ms = clock_ms();
 	struct seal seal = run_seal(run);
 
-	if (store_result(run->config, &run->work, run->run, &run->result, &run->progress, err) ||
+	if (store_result(run->config, &run->work, run->run, &run->result, run->replay ? run->replay->run : 0,
+		    &run->progress, err) ||
 		run_keep_lock(run, err))
 		return -1;
 	FAILPOINT("run.stored");
@@ -409,9 +444,9 @@ static void run_close(struct run *run)
 	pg_close(&run->lock); /* and with it the lock */
 }
 
-int run(const struct config *config, struct err *err)
+static int run_with(const struct config *config, struct replay *replay, struct err *err)
 {
-	struct run run = { .config = config };
+	struct run run = { .config = config, .replay = replay };
 	int failed;
 
 	ledger_init(&run.ledger);
@@ -427,4 +462,18 @@ int run(const struct config *config, struct err *err)
 		failed = run_say_waits(&run, err);
 	run_close(&run);
 	return failed ? -1 : 0;
+}
+
+int run(const struct config *config, struct err *err)
+{
+	return run_with(config, NULL, err);
+}
+
+int replay(const struct config *config, struct err *err)
+{
+	struct replay from = { 0 };
+	int failed = run_with(config, &from, err);
+
+	replay_release(&from);
+	return failed;
 }

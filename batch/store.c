@@ -248,14 +248,28 @@ static int store_customer_part(void *arg, const struct customer_sum *sum, struct
 	return 0;
 }
 
+static int store_known_customers(PGconn *conn, int64_t replay_of, int64_t *n_events, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *known = NULL;
+	char number[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(number, replay_of) };
+
+	if (pg_exec(conn, sql_replay_customers, 1, params, &known, err))
+		return -1;
+	*n_events += pg_number(known, 0, 0);
+	return 0;
+}
+
 /* Postgres adds up the parts that the threads have, and ranks: sorting is what it does best, in bounded
  * memory. */
-static int store_segments(PGconn *conn, int64_t run, const struct result *result, struct progress *progress,
-	int64_t *done, struct err *err)
+static int store_segments(PGconn *conn, int64_t run, const struct result *result, int64_t replay_of,
+	struct progress *progress, int64_t *done, struct err *err)
 {
+	int64_t n_events = result->n_of_customers;
 	struct store_parts parts = { .progress = progress, .done = done };
 	SCOPED(pg_result_free) PGresult *filled = NULL;
 	char number[DATABASE_NUMBER_MAX];
+	struct err copied;
 	int failed = 0;
 
 	if (pg_exec(conn, sql_customer_parts_create, 0, NULL, NULL, err))
@@ -263,23 +277,31 @@ static int store_segments(PGconn *conn, int64_t run, const struct result *result
 	copy_start(&parts.copy, conn, "pg_temp.customer_parts");
 	for (int i = 0; i < result->n_customers && !failed; i++)
 		failed = customers_each(&result->customers[i], store_customer_part, &parts, err);
-	if (copy_end(&parts.copy, failed ? &(struct err){ 0 } : err) || failed ||
-		pg_exec(conn, sql_customer_parts_fill, 1,
-			(const char *const[]){ database_number(number, run) }, &filled, err))
+	if (copy_end(&parts.copy, &copied) && !failed) {
+		*err = copied;
+		failed = -1;
+	}
+	if (failed)
 		return -1;
-	if (pg_number(filled, 0, 0) != result->n_of_customers)
+	if (replay_of && store_known_customers(conn, replay_of, &n_events, err))
+		return -1;
+	if (pg_exec(conn, sql_customer_parts_fill, 1, (const char *const[]){ database_number(number, run) },
+		    &filled, err))
+		return -1;
+	if (pg_number(filled, 0, 0) != n_events)
 		return err_set(err, ERR_INTERNAL,
 			"control totals: the customers have %" PRId64 " events, not %" PRId64
 			"; nothing is published",
-			pg_number(filled, 0, 0), result->n_of_customers);
+			pg_number(filled, 0, 0), n_events);
 	return 0;
 }
 
 static int store_try(const struct config *config, PGconn *conn, int64_t run, const struct result *result,
-	struct progress *progress, int64_t *done, struct err *err)
+	int64_t replay_of, struct progress *progress, int64_t *done, struct err *err)
 {
-	char number[DATABASE_NUMBER_MAX], n_rows[DATABASE_NUMBER_MAX];
-	const char *const params[] = { database_number(number, run), n_rows };
+	char number[3][DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(number[0], run), number[1] };
+	const char *const known[] = { number[0], database_number(number[2], replay_of) };
 
 	*done = 0;
 	if (pg_exec(conn, sql_run_tables_drop_left, 0, NULL, NULL, err) ||
@@ -290,17 +312,18 @@ static int store_try(const struct config *config, PGconn *conn, int64_t run, con
 		store_products(conn, run, result, progress, done, err) ||
 		store_names(conn, run, result, done, err) || store_late(conn, run, result, done, err) ||
 		store_customers(conn, run, result, progress, done, err) ||
-		(result->customers && store_segments(conn, run, result, progress, done, err)) ||
+		(result->customers && store_segments(conn, run, result, replay_of, progress, done, err)) ||
+		(replay_of && pg_exec(conn, sql_replay_continue, 2, known, NULL, err)) ||
 		pg_exec(conn, sql_run_tables_finish, 1, params, NULL, err))
 		return -1;
-	database_number(n_rows, *done);
+	database_number(number[1], *done);
 	if (pg_exec(conn, sql_run_rows, 2, params, NULL, err) || pg_exec(conn, "COMMIT", 0, NULL, NULL, err))
 		return -1;
 	return 0;
 }
 
 int store_result(const struct config *config, PGconn **conn, int64_t run, const struct result *result,
-	struct progress *progress, struct err *err)
+	int64_t replay_of, struct progress *progress, struct err *err)
 {
 	const struct tally *tally = &result->sums.tally;
 	int64_t n_rows =
@@ -316,7 +339,7 @@ int store_result(const struct config *config, PGconn **conn, int64_t run, const 
 			return batch_stopped(err);
 		if (database_ensure(config, conn, &another, err))
 			return -1;
-		if (!store_try(config, *conn, run, result, progress, &done, err))
+		if (!store_try(config, *conn, run, result, replay_of, progress, &done, err))
 			break;
 		if (left == 1 || !database_lost(*conn))
 			return err_wrap(err, "cannot store the result");

@@ -14,6 +14,7 @@ struct winner_place {
 struct winner_entry {
 	struct event_id_hash id;
 	struct winner_place best;
+	bool known; /* to the run that is replayed */
 	struct winner_place base; /* among the facts below the base's cut: what counted at the base's cut */
 };
 
@@ -109,6 +110,7 @@ static int winners_see(struct winners *winners, const struct winners_source *sou
 	(void)source;
 	(void)body;
 	(void)err;
+	entry->known |= !!(fact->flags & FACT_KNOWN);
 	if (new) {
 		entry->best = winner_place(fact);
 		entry->base = entry->best;
@@ -167,6 +169,17 @@ static int winners_explain(
 		err);
 }
 
+/* A replay adds to what is stored, and cannot take from it. */
+static int winners_superseded(const struct fact *fact, struct err *err)
+{
+	return err_set(err, ERR_DATA,
+		"the event at offset %" PRId64
+		" of partition %d was counted by the older run from another partition, "
+		"but has the earlier record timestamp here: a replay cannot take that back; hint: "
+		"lambda-batch run",
+		fact->offset, (int)fact->partition);
+}
+
 static int winners_count(struct winners *winners, const struct winners_source *source,
 	const struct fact *fact, const unsigned char *body, struct err *err)
 {
@@ -175,6 +188,10 @@ static int winners_count(struct winners *winners, const struct winners_source *s
 	bool counts = winner_is(&entry->best, fact);
 	bool loaded = counts || winner_is(&entry->base, fact) || fact->flags & FACT_SPEED;
 
+	if (fact->flags & FACT_KNOWN)
+		return 0; /* the run that is replayed has counted it, or its duplicate */
+	if (counts && entry->known)
+		return winners_superseded(fact, err);
 	if (loaded)
 		fact_event(body, event, winners->skus);
 	if (loaded && winners_explain(winners, entry, fact, err))

@@ -51,6 +51,8 @@ struct config {
 	bool dry_run; /* a run that changes nothing, and says what it would change */
 	int64_t keep; /* runs that prune leaves */
 	bool json; /* status for machines */
+	const char *replay_from; /* "" or a time, of replay */
+	int64_t replay_base; /* 0: the newest run that fits */
 	/* speed */
 	int64_t flush_every_ms; /* at least this long between two flushes */
 	int64_t pending_max; /* records held between two flushes, all partitions together */

@@ -98,6 +98,7 @@ static int take_pointer(struct batchview *batchview, const PGresult *result, str
 	if (ranges_parse(&view->lost, PQgetvalue(result, 0, 10)))
 		return err_set(err, ERR_DATA, "the lost ranges of run %" PRId64 " are damaged: '%s'",
 			view->run, PQgetvalue(result, 0, 10));
+	view->replay_of = pg_number(result, 0, 11);
 	batchview->loading_counted = PQgetisnull(result, 0, 6) ? -1 : pg_number(result, 0, 6);
 	snprintf(batchview->run_text, sizeof(batchview->run_text), "%" PRId64, view->run);
 	if (!PQgetisnull(result, 0, 8))

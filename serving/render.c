@@ -103,6 +103,8 @@ static void put_batch(struct out *out, const struct batch_view *batch)
 	out_int(out, "publication", batch->publication);
 	out_second(out, "cut_time", batch->cut_time_ms);
 	out_second(out, "published_at", batch->published_ms);
+	if (batch->replay_of)
+		out_int(out, "replay_of", batch->replay_of);
 	if (batch->rollback)
 		out_int(out, "rolled_back", batch->taken_back);
 	out_close(out, '}');

@@ -54,6 +54,7 @@ struct batch_view {
 	unsigned refs;
 	int64_t publication, run;
 	bool rollback; /* the publication is one: it may lower coverage */
+	int64_t replay_of; /* the run that it goes on from; 0: none */
 	int64_t taken_back; /* the run that was published before the rollback */
 	bool truncated;
 	struct ranges lost; /* owned; offsets that the run went over because they were gone */

@@ -29,7 +29,7 @@ CROSS JOIN LATERAL (
            to_char(r.cut_time AT TIME ZONE 'UTC', utc.form) AS cut_time,
            r.records, r.counted, r.duplicate, r.rejected, r.late, r.rejected_by, r.n_rows AS rows,
            (SELECT count(*) FROM lambda.corrections c WHERE c.run = r.run) AS corrections,
-           r.base_run, r.sealed, r.truncated, r.build, r.fold_version, r.time_zone, r.log,
+           r.base_run, r.replay_of, r.sealed, r.truncated, r.build, r.fold_version, r.time_zone, r.log,
            CASE WHEN r.state = 'running' THEN at_work.yes END AS at_work,
            CASE WHEN r.state = 'running' AND r.progress IS NOT NULL THEN (
                SELECT row_to_json(p)

@@ -5,7 +5,7 @@ SELECT p.publication, p.run, n.kind,
        r.truncated, r.counted, r.time_zone,
        floor(extract(epoch FROM r.customers_from) * 1000)::bigint,
        (SELECT b.run FROM lambda.publications b WHERE b.publication = p.publication - 1 AND n.kind = 'rollback'),
-       r.lost
+       r.lost, coalesce(r.replay_of, 0)
 FROM lambda.published p
 JOIN lambda.publications n ON n.publication = p.publication
 JOIN lambda.runs r ON r.run = p.run;

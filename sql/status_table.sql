@@ -10,7 +10,8 @@ SELECT r.run || CASE WHEN p.run IS NOT NULL THEN '*' ELSE '' END AS run,
                         r.progress ->> 'per_second',
                         ', ' || ceil(greatest((r.progress ->> 'total')::numeric - (r.progress ->> 'done')::numeric, 0)
                                      / nullif((r.progress ->> 'per_second')::numeric, 0)) || ' s left')
-            WHEN r.state <> 'published' THEN r.message END AS note
+            WHEN r.state <> 'published' THEN r.message
+            WHEN r.replay_of IS NOT NULL THEN 'replay of ' || r.replay_of END AS note
 FROM lambda.runs r
 LEFT JOIN lambda.published p ON p.run = r.run
 CROSS JOIN (SELECT EXISTS (SELECT FROM pg_locks l

@@ -252,7 +252,7 @@ static void run_code(const struct log *log, bool spill, struct outcome *outcome)
 	outcome->counters = (struct counters){ 0 };
 	outcome->spilled_bytes = 0;
 	for (int i = 0; i < 2; i++) {
-		reader_init(&readers[i], &config, &plan, true);
+		reader_init(&readers[i], &config, &plan, true, NULL);
 		sources[i] = (struct winners_source){ &readers[i].bins, readers[i].texts };
 	}
 	for (int p = 0; p < N_PARTS; p++) {

@@ -1,0 +1,221 @@
+#include "common/base.h"
+#include "batch/replay.h"
+
+#include "batch/archive_source.h"
+#include "batch/batch.h"
+#include "batch/database.h"
+#include "batch/kafka_source.h"
+#include "common/kernel/currency.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "embedded.h"
+
+/* --- which run --- */
+
+/* YYYY-MM-DDTHH:MM[:SS], in the business time zone, or with Z or an offset behind it. */
+static bool replay_is_time(const char *text)
+{
+	static const char form[] = "0000-00-00T00:00:00";
+	size_t len = 0;
+
+	while (text[len] && form[len] &&
+		(form[len] == '0' ? text[len] >= '0' && text[len] <= '9' : text[len] == form[len]))
+		len++;
+	return (len == 16 || len == 19) && strlen(text + len) <= 6 &&
+	       strspn(text + len, "Z+-0123456789:") == strlen(text + len);
+}
+
+/* Postgres knows the zones. */
+static int replay_time(const struct config *config, PGconn *conn, int64_t *ret_ms, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	const char *const params[] = { config->replay_from, config->calendar.zone };
+
+	if (replay_is_time(config->replay_from)) {
+		if (!pg_exec(conn, sql_replay_time, 2, params, &result, err)) {
+			*ret_ms = pg_number(result, 0, 0);
+			return 0;
+		}
+		if (database_lost(conn))
+			return -1;
+	}
+	return err_set(err, ERR_USAGE,
+		"--from: '%.40s' is no time; expected YYYY-MM-DDTHH:MM, in the business time zone or with an "
+		"offset such "
+		"as Z behind it: when the first wrong order arrived, or before",
+		config->replay_from);
+}
+
+static int replay_none(const struct config *config, struct err *err)
+{
+	if (config->replay_base)
+		return err_set(err, ERR_DATA,
+			"run %" PRId64
+			" is no base for a replay from %s: it is not there, was never published, was pruned, "
+			"has other settings, or has records from then on; hint: lambda-batch status; without "
+			"--base a fitting "
+			"run is looked for; lambda-batch run needs none",
+			config->replay_base, config->replay_from);
+	return err_set(err, ERR_DATA,
+		"no run that is kept ends before %s: a replay has nothing to go on from; hint: lambda-batch "
+		"run computes "
+		"everything anew",
+		config->replay_from);
+}
+
+static int replay_load_cuts(struct replay *replay, PGconn *conn, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	char number[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(number, replay->run) };
+
+	if (pg_exec(conn, sql_replay_cuts, 1, params, &result, err))
+		return -1;
+	replay->n_cuts = PQntuples(result);
+	replay->cuts = xcalloc((size_t)replay->n_cuts, sizeof(*replay->cuts));
+	for (int i = 0; i < replay->n_cuts; i++) {
+		assert(pg_number(result, i, 0) == i); /* partitions are 0, 1, ... */
+		replay->cuts[i] = pg_number(result, i, 1);
+	}
+	return 0;
+}
+
+int replay_find(struct replay *ret_replay, const struct config *config, PGconn *conn,
+	const struct pg_published *published, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	char fold[FOLD_VERSION_MAX], n[3][DATABASE_NUMBER_MAX];
+	const char *params[4] = { n[0], fold, database_number(n[1], published->run),
+		config->replay_base ? database_number(n[2], config->replay_base) : NULL };
+	int64_t from_ms;
+
+	if (replay_time(config, conn, &from_ms, err))
+		return -1;
+	if (!published->publication)
+		return err_set(err, ERR_DATA,
+			"nothing is published that a replay could go on from; hint: lambda-batch run");
+	fold_version(&config->rules, fold);
+	database_number(n[0], from_ms);
+	if (pg_exec(conn, sql_replay_base, 4, params, &result, err))
+		return -1;
+	if (!PQntuples(result))
+		return replay_none(config, err);
+	*ret_replay = (struct replay){ .run = pg_number(result, 0, 0),
+		.records = pg_number(result, 0, 1),
+		.counted = pg_number(result, 0, 2),
+		.duplicate = pg_number(result, 0, 3),
+		.rejected = pg_number(result, 0, 4),
+		.late = pg_number(result, 0, 5) };
+	table_init(&ret_replay->ids, sizeof(struct event_id_hash), sizeof(struct event_id_hash));
+	return replay_load_cuts(ret_replay, conn, err);
+}
+
+void replay_release(struct replay *replay)
+{
+	free(replay->cuts);
+	if (replay->run)
+		table_release(&replay->ids);
+	*replay = (struct replay){ 0 };
+}
+
+/* --- what is known --- */
+
+int replay_mark(const struct replay *replay, struct history *history, struct err *err)
+{
+	for (int i = 0; i < history->n_parts; i++) {
+		struct part *part = &history->parts[i];
+
+		part->known = i < replay->n_cuts ? replay->cuts[i] : 0;
+		if (part->known > part->base_cut)
+			return err_set(err, ERR_DATA,
+				"run %" PRId64 " goes further than the published one in partition %d; hint: "
+				"an older --base, "
+				"or lambda-batch run",
+				replay->run, i);
+	}
+	return 0;
+}
+
+int replay_load(const struct replay *replay, PGconn *conn, struct ledger *ledger, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	char number[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(number, replay->run) };
+
+	if (pg_exec(conn, sql_run_days, 1, params, &result, err))
+		return -1;
+	for (int i = 0; i < PQntuples(result); i++) {
+		const char *code = PQgetvalue(result, i, 1);
+		int currency = currency_find((struct text){ code, strlen(code) });
+		int32_t day = (int32_t)pg_number(result, i, 0);
+		int64_t net_e4 = pg_number(result, i, 2);
+
+		if (currency < 0)
+			return err_set(err, ERR_DATA,
+				"run %" PRId64 " has amounts in '%s', which this program does not know",
+				replay->run, code);
+		if (ledger_add(ledger, (struct ledger_key){ day, currency, LEDGER_BASE_AGAIN, 0 }, net_e4, 0,
+			    err) ||
+			ledger_add(ledger, (struct ledger_key){ day, currency, LEDGER_AFTER, 0 }, net_e4, 0,
+				err))
+			return -1;
+	}
+	return 0;
+}
+
+/* --- ids --- */
+
+struct replay_reader {
+	struct replay *replay;
+	struct event_parser *parser;
+	struct progress *progress;
+	int64_t done;
+};
+
+static int replay_record(void *arg, const struct record *record, struct err *err)
+{
+	struct replay_reader *reader = arg;
+	const struct event *event = NULL;
+	bool new;
+
+	if (batch_stop_asked())
+		return batch_stopped(err);
+	progress_at(reader->progress, ++reader->done);
+	if (event_parse(reader->parser, record->value, record->value_len, &event) == EVENT_OK) {
+		struct event_id_hash id = event_id_hash(event->event_id);
+
+		table_put(&reader->replay->ids, &id, &new);
+	}
+	return 0;
+}
+
+int replay_collect(struct replay *replay, const struct config *config, struct history *history,
+	struct progress *progress, struct err *err)
+{
+	size_t n = (size_t)history->n_parts;
+	SCOPED(xfreep) struct part *parts = xcalloc(n, sizeof(*parts));
+	SCOPED(xfreep) struct part **left = xcalloc(n, sizeof(*left));
+	struct replay_reader reader = { .replay = replay, .progress = progress };
+	int64_t n_records = 0;
+	int failed = 0, n_left = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		parts[i] = history->parts[i];
+		if (parts[i].known > parts[i].next)
+			parts[i].next = parts[i].known;
+		tail_init(&parts[i].base_tail); /* is checked when all is read */
+		n_records += parts[i].cut > parts[i].next ? parts[i].cut - parts[i].next : 0;
+	}
+	progress_phase(progress, "looking for ids", "records", n_records);
+	reader.parser = event_parser_new();
+	for (size_t i = 0; i < n && !failed; i++) {
+		failed = archive_source_read(&parts[i], replay_record, &reader, err);
+		if (parts[i].next < parts[i].cut)
+			left[n_left++] = &parts[i];
+	}
+	if (!failed && n_left)
+		failed = kafka_source_read(config, left, n_left, replay_record, &reader, err);
+	event_parser_free(reader.parser);
+	progress_end(progress, reader.done);
+	return failed;
+}

@@ -1,0 +1,184 @@
+"""A replay goes on from an older run, and gives what a run over the whole log would: row by row."""
+import collections
+import datetime
+import os
+import random
+import time
+
+import pytest
+
+from harness import order, wait_until
+from test_archive import delete_below
+
+DAY = "/v1/revenue/2026-03-01"
+TABLES = ("revenue_minutes", "revenue_days", "product_days", "product_names", "late_days", "customer_minutes", "customers", "segments")
+
+
+def rows(world, run):
+    """{table: rows} of a run, without its number."""
+    return {table: sorted((row[1:] for row in world.sql(f"SELECT * FROM lambda.{table} WHERE run = {run}")), key=str) for table in TABLES}
+
+
+def counts(world, run):
+    return world.sql(f"SELECT records, counted, duplicate, rejected, late, rejected_by FROM lambda.runs WHERE run = {run}")[0]
+
+
+def cuts(world, run):
+    return world.sql(f"SELECT partition, first_offset, next_offset, latest_event_ms, latest_record_ms, tail FROM lambda.cuts WHERE run = {run} ORDER BY 1")
+
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def pause_for_a_second():
+    """The next record's timestamp lies in another second than the last one's."""
+    second = int(time.time())
+    wait_until(lambda: int(time.time()) > second, 3, "a second has passed")
+
+
+def events(rng, prefix, n, ids):
+    """Of three days and the last two hours; some were there before, some are broken, some refunds."""
+    out = []
+    for i in range(n):
+        event_id = rng.choice(ids) if ids and rng.random() < 0.1 else f"{prefix}{i}"
+        ids.append(event_id)
+        moment = datetime.datetime(2026, 3, rng.randint(1, 3), rng.randrange(24), rng.randrange(60), tzinfo=datetime.timezone.utc)
+        if rng.random() < 0.3:
+            moment = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(minutes=rng.randrange(120))
+        event = order(event_id, amount=f"{rng.randint(1, 99)}.{rng.randint(0, 99):02}", time=moment.strftime("%Y-%m-%dT%H:%M:%SZ"), sku=f"S{rng.randrange(9)}",
+                      kind="order_placed" if rng.random() < 0.85 else "order_refunded", currency=rng.choice(("GBP", "EUR")),
+                      customer=rng.choice(("a", "b", "c", "d", "e", "f", None)))
+        event["lines"][0]["name"] = f"name {prefix}{i}"
+        out.append(event if rng.random() < 0.97 else ("k", b"{broken"))
+    return out
+
+
+def produce(world, rng, prefix, n, ids):
+    parts = collections.defaultdict(list)
+    for event in events(rng, prefix, n, ids):
+        parts[rng.randrange(world.partitions)].append(event)
+    for partition, some in parts.items():
+        world.produce(some, partition=partition)
+
+
+def spoil(world, run):
+    """What a bug may do to a run's result."""
+    for table in ("revenue_minutes", "revenue_days"):
+        world.sql(f"UPDATE lambda.{table} SET gross_e4 = gross_e4 + refunds_e4, refunds_e4 = 0 WHERE run = {run}")
+
+
+@pytest.mark.parametrize("seed, settings", [(1, []), (2, ["--memory", "1MiB"])])
+def test_a_replay_is_what_a_run_is(world, seed, settings):
+    rng, ids = random.Random(seed), []
+    world.speed()
+    world.serving()
+    produce(world, rng, "a", 400, ids)
+    world.run_batch()
+    pause_for_a_second()
+    since = now()
+    produce(world, rng, "b", 300, ids)
+    world.run_batch()
+    spoil(world, 2)
+    produce(world, rng, "c", 200, ids)
+    done = world.batch("replay", "--from", since, *settings)
+    assert done.returncode == 0 and "replay of run 1" in done.stdout, done.stdout[-3000:]
+    assert world.sql("SELECT replay_of, state FROM lambda.runs WHERE run = 3") == [(1, "published")]
+    assert world.sql("SELECT kind FROM lambda.publications ORDER BY publication") == [("run",), ("run",), ("replay",)]
+    world.assert_exact()
+    batch = world.answer(DAY)["batch"]
+    assert (batch["run"], batch["replay_of"]) == (3, 1)
+    world.run_batch()
+    assert rows(world, 3) == rows(world, 4)
+    assert counts(world, 3) == counts(world, 4) and cuts(world, 3) == cuts(world, 4)
+    assert world.sql("SELECT count(*) FROM lambda.corrections WHERE run = 4") == [(0,)]          # the night confirms it
+    causes = {cause for cause, in world.sql("SELECT cause FROM lambda.correction_causes WHERE run = 3")}
+    assert "recomputed" in causes and "unexplained" not in causes
+    for before, after, net in world.sql("SELECT c.before_e4, c.after_e4, sum(x.net_e4) FROM lambda.corrections c JOIN lambda.correction_causes x "
+                                        "USING (run, day, currency) WHERE run = 3 GROUP BY c.run, c.day, c.currency"):
+        assert after - before == net
+    assert world.batch("status").stdout.count("replay of 1") == 1
+
+
+def test_a_partition_added_since(world):
+    rng, ids = random.Random(5), []
+    produce(world, rng, "a", 100, ids)
+    world.run_batch()
+    pause_for_a_second()
+    since = now()
+    world.add_partitions(6)
+    produce(world, rng, "b", 100, ids)
+    world.run_batch()
+    assert world.batch("replay", "--from", since).returncode == 0
+    world.run_batch()
+    assert rows(world, 3) == rows(world, 4) and counts(world, 3) == counts(world, 4)
+
+
+def test_dry_run_changes_nothing(world):
+    world.produce([order("a1", "5.00")])
+    world.run_batch()
+    pause_for_a_second()
+    since = now()
+    world.produce([order("b1", "7.00")])
+    world.run_batch()
+    spoil(world, 2)
+    world.sql("UPDATE lambda.revenue_days SET gross_e4 = 1 WHERE run = 2")
+    done = world.batch("replay", "--from", since, "--dry-run")
+    assert done.returncode == 0 and "2026-03-01" in done.stdout and "12" in done.stdout, done.stdout
+    assert world.sql("SELECT max(run), (SELECT max(publication) FROM lambda.publications) FROM lambda.runs") == [(2, 2)]
+
+
+def test_refused(world):
+    def refused(status, *args):
+        done = world.batch("replay", *args)
+        assert done.returncode == status and "hint" in done.stdout + ("hint" if status == 64 else ""), (args, done.returncode, done.stdout)
+        return done.stdout
+    assert "nothing is published" in refused(65, "--from", now())
+    world.produce([order("a1")])
+    world.run_batch()
+    for wrong in ("", "yesterday", "2026-03-01", "2026-13-01T00:00", "2026-03-01T25:00", "2026-03-01T00:00;x", "2026-03-01T00:00:00.5Z", "' OR 1"):
+        assert "--from" in refused(64, "--from", wrong)
+    assert "no run that is kept" in refused(65, "--from", "2020-01-01T00:00")
+    assert "no base" in refused(65, "--from", "2099-01-01T00:00Z", "--base", "7")
+    assert "no run that is kept" in refused(65, "--from", "2099-01-01T00:00Z", "--horizon", "2h")       # other settings
+    assert world.sql("SELECT count(*) FROM lambda.runs WHERE state = 'running'") == [(0,)]
+    assert world.batch("replay", "--from", "2099-01-01T00:00+02:00", "--base", "1").returncode == 0
+    assert world.batch("rollback", "--dry-run").returncode == 64
+
+
+def test_what_a_replay_cannot_take_back(world):
+    """The same event, in another partition, behind the cut but with the older record timestamp: it is the one that counts."""
+    world.produce([order("a1", "5.00")], partition=0, timestamp=int(time.time() * 1000) + 1_800_000)   # a clock that is ahead
+    world.run_batch()
+    world.produce([order("a1", "5.00"), order("b1", "1.00")], partition=1, timestamp=int(time.time() * 1000))
+    done = world.batch("replay", "--from", "2099-01-01T00:00")
+    assert done.returncode == 65 and "cannot take that back" in done.stdout, done.stdout
+    world.run_batch()
+
+
+def test_the_log_below_is_another(world):
+    world.produce([order(f"a{i}") for i in range(20)])
+    world.run_batch()
+    world.sql("UPDATE lambda.runs SET records = records + 1, counted = counted + 1 WHERE run = 1")
+    done = world.batch("replay", "--from", "2099-01-01T00:00")
+    assert done.returncode == 65 and "cannot go on from it" in done.stdout, done.stdout
+
+
+def test_from_the_archive(world):
+    """Retention has taken what lies below the older run's cut; the archive has it."""
+    rng, ids = random.Random(9), []
+    archive = ("--archive", world.path("archive"))
+    os.mkdir(archive[1])
+    produce(world, rng, "a", 200, ids)
+    world.run_batch()
+    pause_for_a_second()
+    since = now()
+    produce(world, rng, "b", 100, ids)
+    assert world.batch("archive", *archive).returncode == 0
+    produce(world, rng, "c", 100, ids)
+    delete_below(world, dict(world.sql("SELECT partition, next_offset FROM lambda.cuts WHERE run = 1")))
+    assert world.batch("replay", "--from", since).returncode == 65                                       # without the archive
+    assert world.batch("replay", "--from", since, *archive).returncode == 0
+    world.run_batch(*archive)
+    older, newer = (run for run, in world.sql("SELECT run FROM lambda.runs WHERE state = 'published' AND run > 1 ORDER BY run"))
+    assert rows(world, older) == rows(world, newer) and counts(world, older) == counts(world, newer)
