@@ -188,7 +188,7 @@ up: deps-build-stack-test ## starts the local stack: an empty topic, a migrated 
 down: ## stops everything that 'make demo' and 'make up' started, and only that
 	$(Q)tests/demo/stop
 
-story: deps-build-stack-test ## shows one of the five streaming gotchas, live (STORY=order|customers|once|backpressure|late), or how a bug is mended (bug-kappa)
+story: deps-build-stack-test ## shows one of the five streaming gotchas, live (STORY=order|customers|once|backpressure|late), or how a bug is mended (bug-lambda|bug-kappa|bug-hybrid)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(if $(filter bug-%,$(STORY)),$(MAKE) --no-print-directory MODE=fault PLANT=REFUNDS all)
 	$(Q)$(PYTHON) tests/demo/story.py $(STORY)

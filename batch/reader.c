@@ -144,8 +144,7 @@ static int reader_expect(
 	struct ledger_key key = { calendar_day(&reader->config->calendar, event->time_ms), event->currency,
 		LEDGER_EXPECTED, part->partition };
 
-	return ledger_add(&reader->ledger, key,
-		event->type == EVENT_PLACED ? event->total_e4 : -event->total_e4, 1, err);
+	return ledger_add(&reader->ledger, key, event_net_e4(event), 1, err);
 }
 
 static void reader_names(struct reader *reader, const struct record *record, const struct event *event)

@@ -142,9 +142,8 @@ static int winners_note(struct winners *winners, enum ledger_kind kind, int sign
 	const struct event *event = &winners->event;
 	struct ledger_key key = { calendar_day(winners->calendar, event->time_ms), event->currency,
 		(int32_t)kind, 0 };
-	int64_t net_e4 = event->type == EVENT_PLACED ? event->total_e4 : -event->total_e4;
 
-	return ledger_add(&winners->ledger, key, sign * net_e4, 1, err);
+	return ledger_add(&winners->ledger, key, sign * event_net_e4(event), 1, err);
 }
 
 /* What the fact does to the difference between the new answer and the one before. */

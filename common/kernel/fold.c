@@ -18,7 +18,7 @@ int fold_version_kernel(const char *version)
 	int kernel = 0;
 	const char *at = version + 1;
 
-	if (*version != 'k' || *at < '1' || *at > '9')
+	if (*version != 'k' || *at < '0' || *at > '9' || (*at == '0' && at[1] != ';'))
 		return -1;
 	for (; *at >= '0' && *at <= '9'; at++) {
 		if (kernel > 99999)

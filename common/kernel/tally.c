@@ -6,6 +6,16 @@
 #include "common/kernel/plant.h"
 #include "common/mem.h"
 
+static bool event_adds(const struct event *event)
+{
+	return event->type == EVENT_PLACED || PLANTED(PLANT_REFUNDS);
+}
+
+int64_t event_net_e4(const struct event *event)
+{
+	return event_adds(event) ? event->total_e4 : -event->total_e4;
+}
+
 int revenue_add(struct revenue *sum, const struct revenue *more)
 {
 	struct revenue result;
@@ -256,7 +266,7 @@ static int tally_add_customer(struct tally *tally, const struct event *event, st
 static int tally_add_lines(struct tally *tally, int32_t day, const struct event *event,
 	const struct event_line *lines, uint32_t n_lines)
 {
-	int64_t sign = event->type == EVENT_PLACED || PLANTED(PLANT_REFUNDS) ? 1 : -1;
+	int64_t sign = event_adds(event) ? 1 : -1;
 	struct product_key keys[TALLY_LINES];
 
 	for (uint32_t i = 0; i < n_lines; i++) {
@@ -303,7 +313,7 @@ int tally_add_late(struct tally *tally, const struct calendar *calendar, const s
 	int64_t late_ms, struct err *err)
 {
 	struct late_day one = { { calendar_day(calendar, event->time_ms), event->currency }, 1,
-		event->type == EVENT_PLACED ? event->total_e4 : -event->total_e4, late_ms };
+		event_net_e4(event), late_ms };
 	bool new;
 
 	return late_day_add(table_put(&tally->late, &one.key, &new), &one) ? tally_overflow(event, err) : 0;

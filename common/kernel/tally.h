@@ -16,6 +16,8 @@ struct revenue {
 };
 
 /* -1 on overflow of any member, *sum untouched then. */
+/* What the event adds to net. */
+int64_t event_net_e4(const struct event *event);
 MUST_USE int revenue_add(struct revenue *sum, const struct revenue *more);
 
 struct bucket_key {

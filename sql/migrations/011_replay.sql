@@ -16,10 +16,11 @@ BEGIN
                      AND r.replay_of = run_tables_continue.base) THEN
         RAISE EXCEPTION 'run % is no replay of run % that is at work', run, base;
     END IF;
+    -- what was counted is little against what is known: it is what gets hashed
     FOR t IN
-        SELECT v.parent, v.key, v.sums, v.sums || coalesce(', ' || v.greatest, '') AS columns, v.bound,
-               (SELECT string_agg(format('sum(%s)::bigint', c), ', ') FROM unnest(string_to_array(v.sums, ', ')) c)
-               || CASE WHEN v.greatest IS NULL THEN '' ELSE format(', max(%s)', v.greatest) END AS added
+        SELECT v.parent, v.key, v.bound, concat_ws(', ', v.sums, v.most) AS columns,
+               concat_ws(', ', (SELECT string_agg(format('k.%1$s + coalesce(c.%1$s, 0)', x), ', ') FROM unnest(string_to_array(v.sums, ', ')) x),
+                         CASE WHEN v.most IS NOT NULL THEN format('greatest(k.%1$s, c.%1$s)', v.most) END) AS added
         FROM (VALUES
             ('revenue_minutes', 'minute, day, currency', 'gross_e4, refunds_e4, orders, refund_count, units', NULL, 'true'),
             ('revenue_days', 'day, currency', 'gross_e4, refunds_e4, orders, refund_count, units', NULL, 'true'),
@@ -27,17 +28,20 @@ BEGIN
             ('late_days', 'day, currency', 'events, net_e4', 'worst_ms', 'true'),
             ('customer_minutes', 'customer_id, minute, currency', 'gross_e4, refunds_e4, orders, refund_count', NULL,
              format('minute >= (SELECT r.customers_from FROM lambda.runs r WHERE r.run = %s)', run))
-        ) AS v (parent, key, sums, greatest, bound)
+        ) AS v (parent, key, sums, most, bound)
     LOOP
         EXECUTE format($sql$
-            WITH counted AS (DELETE FROM lambda.%1$I RETURNING %2$s, %3$s)
+            WITH counted AS MATERIALIZED (DELETE FROM lambda.%1$I RETURNING %2$s, %3$s)
             INSERT INTO lambda.%1$I (run, %2$s, %3$s)
             SELECT %4$s, %2$s, %5$s
-            FROM (SELECT %2$s, %3$s FROM counted
-                  UNION ALL
-                  SELECT %2$s, %3$s FROM lambda.%6$I WHERE run = %7$s AND %8$s) s
-            GROUP BY %2$s
-        $sql$, t.parent || '_r' || run, t.key, t.columns, run, t.added, t.parent, base, t.bound);
+            FROM (SELECT * FROM lambda.%6$I WHERE run = %7$s AND %8$s) k
+            LEFT JOIN counted c USING (%2$s)
+            UNION ALL
+            SELECT %4$s, %2$s, %3$s
+            FROM counted c
+            WHERE NOT EXISTS (SELECT FROM lambda.%6$I k WHERE k.run = %7$s AND (%9$s))
+        $sql$, t.parent || '_r' || run, t.key, t.columns, run, t.added, t.parent, base, t.bound,
+            (SELECT string_agg(format('k.%1$s = c.%1$s', x), ' AND ') FROM unnest(string_to_array(t.key, ', ')) x));
     END LOOP;
 END
 $$;

@@ -6,7 +6,7 @@ import re
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DOCUMENTS = ("docs/deploy.md", "docs/gotchas.md", "docs/guarantees.md", "docs/segments.md")
+DOCUMENTS = ("docs/deploy.md", "docs/gotchas.md", "docs/guarantees.md", "docs/replay.md", "docs/segments.md")
 
 
 def exists(path, name):

@@ -39,7 +39,7 @@ def make_world(stack, request, tmp_path):
         world.close()
         found += [world.path(log) for log in os.listdir(world.directory) if log.startswith("sanitizer.")]
         if getattr(request.node, "failed_call", False):
-            for log in sorted(os.listdir(world.directory)):
+            for log in sorted(filter(lambda name: os.path.isfile(world.path(name)), os.listdir(world.directory))):
                 with open(world.path(log), encoding="utf-8", errors="replace") as text:
                     print(f"--- {log}\n{text.read()[-6000:]}")
     for path in found:  # of MODE=asan or tsan

@@ -25,8 +25,8 @@ static void test_version(void **state)
 	assert_int_equal(fold_version_kernel(buf), KERNEL_VERSION);
 	assert_int_equal(fold_version_kernel("k12;x"), 12);
 	assert_int_equal(fold_version_kernel("k99999;"), 99999);
-	for (size_t i = 0; i < 9; i++) {
-		static const char *const bad[] = { "", "k", "k;", "k0;", "k1", "1;", "K1;", "k-1;",
+	for (size_t i = 0; i < 10; i++) {
+		static const char *const bad[] = { "", "k", "k;", "k00;", "k01;", "k1", "1;", "K1;", "k-1;",
 			"k99999999999999999999;" };
 
 		assert_int_equal(fold_version_kernel(bad[i]), -1);
