@@ -15,28 +15,26 @@ struct rows_load {
 	char run[ROWS_PARAM_BYTES];
 };
 
-struct rows_route {
-	const char *sql; /* $1 is the run, $2 the customer if the route has one */
-	struct body *(*render)(const PGresult *rows, const struct snapshot *snapshot,
-		const struct question *question, struct problem *problem);
-};
-
-/* Texts that are not known before main(), so no table. */
-static struct rows_route rows_route(enum question_route route)
+/* $1 is the run, $2 the customer if the route has one. NULL: the route is not answered here. */
+static const char *rows_sql(enum question_route route)
 {
-	switch (route) {
-	case QUESTION_SEGMENTS:
-		return (struct rows_route){ sql_serving_segments, segments_render };
-	case QUESTION_PROFILE:
-		return (struct rows_route){ sql_serving_profile, segments_render_profile };
-	default:
-		return (struct rows_route){ NULL, NULL };
-	}
+	return route == QUESTION_SEGMENTS  ? sql_serving_segments
+	       : route == QUESTION_PROFILE ? sql_serving_profile
+					   : NULL;
 }
 
 bool rows_knows(enum question_route route)
 {
-	return rows_route(route).sql != NULL;
+	return rows_sql(route) != NULL;
+}
+
+static struct body *rows_render(const struct rows_load *load, const PGresult *result, struct problem *problem)
+{
+	const struct question *question = &load->waiter->question;
+
+	return question->route == QUESTION_SEGMENTS
+		       ? segments_render(result, load->snapshot, question, problem)
+		       : segments_render_profile(result, load->snapshot, question, problem);
 }
 
 static void rows_finish(struct rows_load *load, const PGresult *result, struct problem *problem)
@@ -45,8 +43,7 @@ static void rows_finish(struct rows_load *load, const PGresult *result, struct p
 	struct body *body = NULL;
 
 	if (result)
-		body = rows_route(waiter->question.route)
-			       .render(result, load->snapshot, &waiter->question, problem);
+		body = rows_render(load, result, problem);
 	TAILQ_REMOVE(&load->rows->loads, load, link);
 	load->rows->n_loads--;
 	snapshot_unref(load->snapshot);
@@ -83,7 +80,7 @@ void rows_ask(struct rows *rows, struct waiter *waiter)
 	rows->n_loads++;
 	snprintf(load->run, sizeof(load->run), "%" PRId64, load->snapshot->picture->batch->run);
 	load->call = (struct pg_link_call){ .done = rows_on_result,
-		.sql = rows_route(waiter->question.route).sql,
+		.sql = rows_sql(waiter->question.route),
 		.n_params = waiter->question.customer[0] ? 2 : 1,
 		.params = { load->run, waiter->question.customer } };
 	if (pg_link_send(rows->link, &load->call, &err)) {

@@ -23,7 +23,7 @@ static inline char *fuzz_copy(const void *at, size_t len)
 
 static inline bool fuzz_same(struct text a, struct text b)
 {
-	return a.len == b.len && !a.at == !b.at && (!a.len || !memcmp(a.at, b.at, a.len));
+	return a.len == b.len && !a.at == !b.at && (!a.len || (a.at && b.at && !memcmp(a.at, b.at, a.len)));
 }
 
 /* Takes the text up to the separator off the front of *rest; false when there is none any more. */

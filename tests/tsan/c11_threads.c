@@ -93,9 +93,13 @@ struct c11_start {
 static void *c11_run(void *arg)
 {
 	struct c11_start start = *(struct c11_start *)arg;
+	intptr_t status;
+	void *result;
 
 	free(arg);
-	return (void *)(intptr_t)start.run(start.arg);
+	status = start.run(start.arg);
+	memcpy(&result, &status, sizeof(result));
+	return result;
 }
 
 int thrd_create(thrd_t *thread, thrd_start_t run, void *arg)
