@@ -8,7 +8,6 @@ import time
 import pytest
 
 from harness import order, wait_until
-from test_archive import delete_below
 
 DAY = "/v1/revenue/2026-03-01"
 TABLES = ("revenue_minutes", "revenue_days", "product_days", "product_names", "late_days", "customer_minutes", "customers", "segments")
@@ -176,7 +175,7 @@ def test_from_the_archive(world):
     produce(world, rng, "b", 100, ids)
     assert world.batch("archive", *archive).returncode == 0
     produce(world, rng, "c", 100, ids)
-    delete_below(world, dict(world.sql("SELECT partition, next_offset FROM lambda.cuts WHERE run = 1")))
+    world.delete_below(dict(world.sql("SELECT partition, next_offset FROM lambda.cuts WHERE run = 1")))
     assert world.batch("replay", "--from", since).returncode == 65                                       # without the archive
     assert world.batch("replay", "--from", since, *archive).returncode == 0
     world.run_batch(*archive)
