@@ -39,7 +39,7 @@ int tail_parse(const char *text, struct tail *ret_tail)
 		tail_init(ret_tail);
 		return 0;
 	}
-	if (*text < '0' || *text > '9')
+	if (*text < '0' || *text > '9' || (*text == '0' && text[1] != ' '))
 		return -1;
 	errno = 0;
 	tail.offset = strtoll(text, &end, 10);
