@@ -384,6 +384,7 @@ if __name__ == "__main__":
     # the programs are known to the harness when it is imported
     os.environ["LAMBDA_TEST_PROGRAMS"] = os.path.abspath(arguments().programs)
     import kinds
+    import kinds_archive  # noqa: F401
     import place as places
     import report
     import scenarios

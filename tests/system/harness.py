@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -357,6 +358,25 @@ class World:
                 process.kill()
         with self.admin_sql() as cursor:
             cursor.execute(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
+
+
+@contextlib.contextmanager
+def small_disk(directory, size):
+    """(how to make it larger, what a program must do before it starts). Who may not mount gets files that may not become large."""
+    def mount(options):
+        return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limited["to"], limited["to"]))
+    limited = {}
+    if not mount(f"size={size}"):
+        yield lambda to: limited.update(to=to // 100), limit
+        return
+    try:
+        yield lambda to: mount(f"remount,size={to}"), None
+    finally:
+        subprocess.run(["umount", "-l", directory], check=True)
 
 
 def difference(expected, served, provenance):

@@ -1,13 +1,10 @@
 """The archive: what is copied from Kafka comes back the same to the bit, and a run from it gives what a run from Kafka gives."""
 import base64
-import contextlib
 import glob
 import json
 import os
 import random
 import re
-import resource
-import signal
 import subprocess
 import time
 import zlib
@@ -17,7 +14,7 @@ import confluent_kafka.admin
 import pytest
 
 import harness
-from harness import oracle_answers, order, wait_until
+from harness import oracle_answers, order, small_disk, wait_until
 
 TABLES = ("revenue_minutes", "revenue_days", "product_days", "product_names", "late_days")
 BEFORE_VALUE = re.compile(rb'{"offset":\d+,"timestamp":-?\d+,(?:"key":(?:null|"(?:[^"\\]|\\.)*")|"raw_key":"[^"]*")'
@@ -541,25 +538,6 @@ def test_no_room(world, root):
         archive(world, root, "verify")
         world.run_batch(f"--archive={root}", "--source=archive")
         assert result(world, 1) == result(world, 2)
-
-
-@contextlib.contextmanager
-def small_disk(directory, size):
-    """(how to make it larger, what a program must do before it starts). Who may not mount gets files that may not become large."""
-    def mount(options):
-        return subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], stderr=subprocess.DEVNULL, check=False).returncode == 0
-
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limited["to"], limited["to"]))
-    limited = {}
-    if not mount(f"size={size}"):
-        yield lambda to: limited.update(to=to // 100), limit
-        return
-    try:
-        yield lambda to: mount(f"remount,size={to}"), None
-    finally:
-        subprocess.run(["umount", "-l", directory], check=True)
 
 
 def test_files_are_readable_by_others(world, root):
