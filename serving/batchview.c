@@ -299,7 +299,7 @@ static void batchview_on_timer(uv_timer_t *timer)
 int batchview_open(struct batchview *batchview, uv_loop_t *loop, const struct config *config,
 	void (*on_change)(void *data), void *data, struct err *err)
 {
-	struct pg_link_events events = { batchview_on_up, batchview_on_notify, batchview };
+	struct pg_link_events events = { batchview_on_up, batchview_on_notify, batchview, false };
 
 	batchview->config = config;
 	batchview->on_change = on_change;

@@ -384,7 +384,8 @@ static void kappaview_on_notify(void *data)
 int kappaview_open(struct kappaview *view, uv_loop_t *loop, const struct config *config,
 	const struct snapshot_rules *rules, struct err *err)
 {
-	struct pg_link_events events = { kappaview_on_up, kappaview_on_notify, view };
+	struct pg_link_events events = { kappaview_on_up, kappaview_on_notify, view,
+		strcmp(config->view, "kappa") != 0 };
 
 	view->config = config;
 	view->rules = rules;

@@ -461,7 +461,7 @@ int pg_link_open(uv_loop_t *loop, const char *uri, const char *role, const struc
 	}
 	link->loop = loop;
 	link->role = role;
-	link->quiet = !events;
+	link->quiet = !events || events->quiet;
 	if (events)
 		link->events = *events;
 	link->pause_ms = PG_LINK_PAUSE_MIN_MS;

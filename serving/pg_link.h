@@ -34,12 +34,13 @@ struct pg_link_events {
 	void (*on_up)(void *data); /* connected (again) */
 	void (*on_notify)(void *data); /* some notification came */
 	void *data;
+	bool quiet; /* a second connection to the same server, which does not log */
 };
 
 struct pg_link;
 
 /* Begins to connect; uri is borrowed. ERR_USAGE for a malformed one. role: for application_name and the log.
- * events: NULL for a second connection to the same server, which then does not log either. */
+ * events: NULL for none; then it is quiet too. */
 MUST_USE int pg_link_open(uv_loop_t *loop, const char *uri, const char *role,
 	const struct pg_link_events *events, struct pg_link **ret_link, struct err *err);
 /* Statements under way and waiting end with ERR_STOPPED before this returns; the link frees itself. */

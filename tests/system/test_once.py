@@ -114,7 +114,7 @@ def test_an_open_transaction_is_told(world):
     world.serving()
     world.produce([order("before", "1.00")], partition=0)
     world.assert_exact()
-    assert world.answer(DAY)["speed"]["held_events"] == 0
+    wait_until(lambda: world.answer(DAY)["speed"]["held_events"] == 0, 10, lambda: world.answer(DAY))       # with the first heartbeat
     transactions = Transactions(world)
     for end, total in ((transactions.commit, "16.00"), (transactions.abort, "26.00")):
         transactions.begin(order(f"open {total}", "5.00"))
