@@ -142,9 +142,8 @@ static int recovery_seek(
 
 static int recovery_partition(struct speed *speed, struct partition *p, struct err *err)
 {
+	const struct pg_published *published = NULL;
 	struct err postgres = { 0 };
-	const struct pg_published *published =
-		speed->published ? published_get(speed->published, &postgres) : NULL;
 	char what[16] = "as it is";
 	int64_t first, end;
 
@@ -153,6 +152,8 @@ static int recovery_partition(struct speed *speed, struct partition *p, struct e
 		return -1;
 	if (recovery_range(speed, p, &first, &end, err) || speed->keep->load(speed, p, first, what, err))
 		return -1;
+	if (speed->published) /* not before load(), which asks for it too */
+		published = published_get(speed->published, &postgres);
 	if (recovery_check_log(speed, published, p, end, err) || recovery_seek(speed, p, first, end, err))
 		return -1;
 	FAILPOINT("recovery.sought");
