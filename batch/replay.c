@@ -5,7 +5,6 @@
 #include "batch/batch.h"
 #include "batch/database.h"
 #include "batch/kafka_source.h"
-#include "common/kernel/currency.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "embedded.h"
@@ -132,33 +131,6 @@ int replay_mark(const struct replay *replay, struct history *history, struct err
 				"an older --base, "
 				"or lambda-batch run",
 				replay->run, i);
-	}
-	return 0;
-}
-
-int replay_load(const struct replay *replay, PGconn *conn, struct ledger *ledger, struct err *err)
-{
-	SCOPED(pg_result_free) PGresult *result = NULL;
-	char number[DATABASE_NUMBER_MAX];
-	const char *const params[] = { database_number(number, replay->run) };
-
-	if (pg_exec(conn, sql_run_days, 1, params, &result, err))
-		return -1;
-	for (int i = 0; i < PQntuples(result); i++) {
-		const char *code = PQgetvalue(result, i, 1);
-		int currency = currency_find((struct text){ code, strlen(code) });
-		int32_t day = (int32_t)pg_number(result, i, 0);
-		int64_t net_e4 = pg_number(result, i, 2);
-
-		if (currency < 0)
-			return err_set(err, ERR_DATA,
-				"run %" PRId64 " has amounts in '%s', which this program does not know",
-				replay->run, code);
-		if (ledger_add(ledger, (struct ledger_key){ day, currency, LEDGER_BASE_AGAIN, 0 }, net_e4, 0,
-			    err) ||
-			ledger_add(ledger, (struct ledger_key){ day, currency, LEDGER_AFTER, 0 }, net_e4, 0,
-				err))
-			return -1;
 	}
 	return 0;
 }

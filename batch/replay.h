@@ -6,7 +6,6 @@
 #define BATCH_REPLAY_H
 
 #include "batch/history.h"
-#include "batch/ledger.h"
 #include "batch/progress.h"
 
 struct replay {
@@ -25,9 +24,6 @@ void replay_release(struct replay *replay);
 
 /* Where each part's known range ends (part->known). ERR_DATA: behind the published cut. */
 MUST_USE int replay_mark(const struct replay *replay, struct history *history, struct err *err);
-
-/* The base's stored answers go to the ledger: LEDGER_BASE_AGAIN and LEDGER_AFTER. */
-MUST_USE int replay_load(const struct replay *replay, PGconn *conn, struct ledger *ledger, struct err *err);
 
 /* Reads what lies behind the known ranges once, for the ids. Blocks; errors are those of reading. */
 MUST_USE int replay_collect(struct replay *replay, const struct config *config, struct history *history,

@@ -17,7 +17,6 @@
 #include "batch/seal.h"
 #include "batch/store.h"
 #include "common/failpoint.h"
-#include "common/kernel/currency.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "embedded.h"
@@ -198,9 +197,32 @@ static int run_cut(struct run *run, struct err *err)
 		NULL, err);
 }
 
+/* The stored answers of a run go to the ledger. */
+static int run_load_days(struct run *run, int64_t stored, enum ledger_kind kind, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	char number[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(number, stored) };
+
+	if (pg_exec(run->work, sql_run_days, 1, params, &result, err))
+		return -1;
+	for (int i = 0; i < PQntuples(result); i++) {
+		struct ledger_key key = { (int32_t)pg_number(result, i, 0), pg_currency(result, i, 1),
+			(int32_t)kind, 0 };
+
+		if (key.currency < 0)
+			return err_set(err, ERR_DATA,
+				"run %" PRId64 " has amounts in '%s', which this program does not know",
+				stored, PQgetvalue(result, i, 1));
+		if (ledger_add(&run->ledger, key, pg_number(result, i, 2), pg_number(result, i, 3), err))
+			return -1;
+	}
+	return 0;
+}
+
 static int run_load_base(struct run *run, struct err *err)
 {
-	SCOPED(pg_result_free) PGresult *result = NULL, *figures = NULL;
+	SCOPED(pg_result_free) PGresult *figures = NULL;
 	char number[DATABASE_NUMBER_MAX];
 	const char *const params[] = { database_number(number, run->base.run) };
 	bool another;
@@ -209,22 +231,13 @@ static int run_load_base(struct run *run, struct err *err)
 		return 0;
 	if (database_ensure(run->config, &run->work, &another, err) ||
 		pg_exec(run->work, sql_run_figures, 1, params, &figures, err) ||
-		pg_exec(run->work, sql_run_days, 1, params, &result, err))
+		run_load_days(run, run->base.run, LEDGER_BASE_STORED, err))
 		return -1;
 	run->base_records = pg_number(figures, 0, 0);
 	run->base_rejected = pg_number(figures, 0, 1);
-	for (int i = 0; i < PQntuples(result); i++) {
-		const char *code = PQgetvalue(result, i, 1);
-		struct ledger_key key = { (int32_t)pg_number(result, i, 0),
-			currency_find((struct text){ code, strlen(code) }), LEDGER_BASE_STORED, 0 };
-
-		if (key.currency < 0)
-			return err_set(err, ERR_DATA,
-				"run %" PRId64 " has amounts in '%s', which this program does not know",
-				run->base.run, code);
-		if (ledger_add(&run->ledger, key, pg_number(result, i, 2), pg_number(result, i, 3), err))
-			return -1;
-	}
+	if (run->replay && (run_load_days(run, run->replay->run, LEDGER_BASE_AGAIN, err) ||
+				   run_load_days(run, run->replay->run, LEDGER_AFTER, err)))
+		return -1;
 	return 0;
 }
 
@@ -296,9 +309,8 @@ static int run_correct(struct run *run, struct err *err)
 static int run_compute(struct run *run, struct err *err)
 {
 	if (run_load_base(run, err) ||
-		(run->replay && (replay_load(run->replay, run->work, &run->ledger, err) ||
-					replay_collect(run->replay, run->config, &run->history,
-						&run->progress, err))) ||
+		(run->replay &&
+			replay_collect(run->replay, run->config, &run->history, &run->progress, err)) ||
 		result_compute(&run->result, run->config, &run->history, run->answered, run->replay,
 			run->cut_time_ms, &run->ledger, &run->progress, err) ||
 		(run->replay && run_add_known(run, err)))

@@ -4,6 +4,7 @@
 #include "common/base.h"
 #include "common/pg.h"
 
+#include "common/kernel/currency.h"
 #include "common/kernel/datetime.h"
 #include "common/mem.h"
 #include "embedded.h"
@@ -149,6 +150,12 @@ int pg_exec(PGconn *conn, const char *sql, int n_params, const char *const *para
 int64_t pg_number(const PGresult *result, int row, int column)
 {
 	return PQgetisnull(result, row, column) ? 0 : strtoll(PQgetvalue(result, row, column), NULL, 10);
+}
+
+int pg_currency(const PGresult *result, int row, int column)
+{
+	return currency_find(
+		(struct text){ PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column) });
 }
 
 int pg_schema_check(PGconn *conn, struct err *err)

@@ -29,6 +29,9 @@ int pg_error(PGconn *conn, const PGresult *result, struct err *err, const char *
 /* 0 for NULL. (libpq has the name pg_int64 for itself.) */
 int64_t pg_number(const PGresult *result, int row, int column);
 
+/* The kernel's number of the currency whose code stands there; -1: one that this program does not know. */
+int pg_currency(const PGresult *result, int row, int column);
+
 /* The database's schema is the one that this program was made with; ERR_DATABASE when it is older, ERR_DATA
  * when it is newer, with what to do. */
 MUST_USE int pg_schema_check(PGconn *conn, struct err *err);

@@ -2,7 +2,6 @@
 #include "serving/batchview.h"
 
 #include "common/failpoint.h"
-#include "common/kernel/currency.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "embedded.h"
@@ -136,13 +135,11 @@ static int take_cuts(struct batchview *batchview, const PGresult *result, struct
 
 static int take_key(const PGresult *result, int row, struct view_day_key *ret_key, struct err *err)
 {
-	const char *code = PQgetvalue(result, row, 1);
-
 	ret_key->day = (int32_t)pg_number(result, row, 0);
-	ret_key->currency = currency_find((struct text){ code, strlen(code) });
+	ret_key->currency = pg_currency(result, row, 1);
 	if (ret_key->currency < 0)
-		return err_set(
-			err, ERR_DATA, "the run holds currency '%s', which this build does not know", code);
+		return err_set(err, ERR_DATA, "the run holds currency '%s', which this build does not know",
+			PQgetvalue(result, row, 1));
 	return 0;
 }
 

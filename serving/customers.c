@@ -1,7 +1,6 @@
 #include "common/base.h"
 #include "serving/customers.h"
 
-#include "common/kernel/currency.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "embedded.h"
@@ -122,8 +121,7 @@ static void customer_load_on_reply(struct customer_load *load)
 static int customer_load_take_row(
 	struct customer_load *load, const PGresult *result, int row, bool provisional, struct err *err)
 {
-	const char *code = PQgetvalue(result, row, 1);
-	int currency = currency_find((struct text){ code, strlen(code) });
+	int currency = pg_currency(result, row, 1);
 	struct revenue more = {
 		.gross_e4 = pg_number(result, row, 2),
 		.refunds_e4 = pg_number(result, row, 3),
@@ -132,8 +130,8 @@ static int customer_load_take_row(
 	};
 
 	if (currency < 0)
-		return err_set(
-			err, ERR_DATA, "the run holds currency '%s', which this build does not know", code);
+		return err_set(err, ERR_DATA, "the run holds currency '%s', which this build does not know",
+			PQgetvalue(result, row, 1));
 	return customer_sums_add(&load->sums, pg_number(result, row, 0), currency, &more, provisional, err);
 }
 

@@ -2,7 +2,6 @@
 #include "serving/kappaview.h"
 
 #include "common/clock.h"
-#include "common/kernel/currency.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "embedded.h"
@@ -81,9 +80,7 @@ static void kappaview_take_lost(struct speed_partition *partition, const PGresul
 /* Rows of a day replace what we have of it. -1: a currency that this build does not know. */
 static int kappaview_take_day(struct speed_generation *gen, const PGresult *result, int row, char kind)
 {
-	const char *code = PQgetvalue(result, row, 3);
-	struct view_day_key key = { (int32_t)pg_number(result, row, 2),
-		currency_find((struct text){ code, strlen(code) }) };
+	struct view_day_key key = { (int32_t)pg_number(result, row, 2), pg_currency(result, row, 3) };
 	struct late_key late_key = { key.day, key.currency };
 	bool is_new;
 

@@ -184,6 +184,15 @@ static void product_load_on_reply(struct product_load *load)
 		product_load_go_on(load);
 }
 
+/* The product of a row that begins with currency and sku; NULL: it can be none. */
+static struct product_row *product_load_row(struct product_load *load, const PGresult *result, int row)
+{
+	struct text sku = { PQgetvalue(result, row, 1), (size_t)PQgetlength(result, row, 1) };
+	int currency = pg_currency(result, row, 0);
+
+	return currency < 0 ? NULL : product_table_put(&load->table, currency, sku);
+}
+
 static void product_load_on_rows(struct pg_link_call *call, const PGresult *result, const struct err *err)
 {
 	struct product_load *load = CONTAINER_OF(call, struct product_load, call);
@@ -191,11 +200,7 @@ static void product_load_on_rows(struct pg_link_call *call, const PGresult *resu
 	if (err)
 		problem_set(&load->problem, 503, "the batch view cannot be asked for products now");
 	for (int i = 0; !err && i < PQntuples(result); i++) {
-		const char *code = PQgetvalue(result, i, 0), *sku = PQgetvalue(result, i, 1);
-		int currency = currency_find((struct text){ code, strlen(code) });
-		struct product_row *row = currency < 0 ? NULL
-						       : product_table_put(&load->table, currency,
-								 (struct text){ sku, strlen(sku) });
+		struct product_row *row = product_load_row(load, result, i);
 
 		if (!row) {
 			problem_set(&load->problem, 500, "the batch view holds a product that is none");
@@ -312,11 +317,7 @@ static void product_load_on_kappa(struct pg_link_call *call, const PGresult *res
 	else if (!PQntuples(result))
 		load->apart = true;
 	for (int i = 0; !err && i < PQntuples(result) && !PQgetisnull(result, i, 0); i++) {
-		const char *code = PQgetvalue(result, i, 0), *sku = PQgetvalue(result, i, 1);
-		int currency = currency_find((struct text){ code, strlen(code) });
-		struct product_row *row = currency < 0 ? NULL
-						       : product_table_put(&load->table, currency,
-								 (struct text){ sku, strlen(sku) });
+		struct product_row *row = product_load_row(load, result, i);
 
 		if (!row) {
 			problem_set(&load->problem, 500, "the kappa view holds a product that is none");

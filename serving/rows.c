@@ -7,12 +7,11 @@
 #include "serving/segments.h"
 
 struct rows_load {
-	TAILQ_ENTRY(rows_load) link;
 	struct rows *rows;
 	struct waiter *waiter; /* borrowed until it is told */
 	struct snapshot *snapshot; /* one reference */
 	struct pg_link_call call;
-	char run[ROWS_PARAM_BYTES];
+	char run[24];
 };
 
 /* $1 is the run, $2 the customer if the route has one. NULL: the route is not answered here. */
@@ -44,7 +43,6 @@ static void rows_finish(struct rows_load *load, const PGresult *result, struct p
 
 	if (result)
 		body = rows_render(load, result, problem);
-	TAILQ_REMOVE(&load->rows->loads, load, link);
 	load->rows->n_loads--;
 	snapshot_unref(load->snapshot);
 	free(load);
@@ -76,7 +74,6 @@ void rows_ask(struct rows *rows, struct waiter *waiter)
 	load->rows = rows;
 	load->waiter = waiter;
 	load->snapshot = snapshot_ref(rows->live->snapshot);
-	TAILQ_INSERT_TAIL(&rows->loads, load, link);
 	rows->n_loads++;
 	snprintf(load->run, sizeof(load->run), "%" PRId64, load->snapshot->picture->batch->run);
 	load->call = (struct pg_link_call){ .done = rows_on_result,
@@ -92,7 +89,6 @@ void rows_ask(struct rows *rows, struct waiter *waiter)
 int rows_open(struct rows *rows, uv_loop_t *loop, struct live *live, struct err *err)
 {
 	rows->live = live;
-	TAILQ_INIT(&rows->loads);
 	return pg_link_open(loop, live->config->postgres, "rows", NULL, &rows->link, err);
 }
 
@@ -102,5 +98,5 @@ void rows_close(struct rows *rows)
 		return;
 	pg_link_close(rows->link);
 	rows->link = NULL;
-	assert(TAILQ_EMPTY(&rows->loads)); /* the link has told all of them */
+	assert(!rows->n_loads); /* the link has told all of them */
 }

@@ -4,21 +4,15 @@
 #ifndef SERVING_ROWS_H
 #define SERVING_ROWS_H
 
-#include <sys/queue.h>
-
 #include "serving/live.h"
 #include "serving/waiter.h"
 
-enum { ROWS_MAX = 256, ROWS_PARAMS_MAX = 4, ROWS_PARAM_BYTES = 80 };
-
-struct rows_load;
-TAILQ_HEAD(rows_load_list, rows_load);
+enum { ROWS_MAX = 256 };
 
 struct rows {
 	struct live *live; /* borrowed */
 	struct pg_link *link;
-	struct rows_load_list loads; /* under way */
-	size_t n_loads;
+	size_t n_loads; /* under way */
 };
 
 MUST_USE int rows_open(struct rows *rows, uv_loop_t *loop, struct live *live, struct err *err);

@@ -113,7 +113,7 @@ static int take_correction(const PGresult *result, int *row, struct view_correct
 		.after_e4 = pg_number(result, *row, 4) };
 
 	c.key.day = (int32_t)pg_number(result, *row, 1);
-	c.key.currency = currency_find((struct text){ code, strlen(code) });
+	c.key.currency = pg_currency(result, *row, 2);
 	for (; *row < PQntuples(result) && !strcmp(PQgetvalue(result, *row, 0), run) &&
 		!strcmp(PQgetvalue(result, *row, 1), day) && !strcmp(PQgetvalue(result, *row, 2), code);
 		++*row) {

@@ -8,17 +8,9 @@
 static const char *const segment_names[] = { "champion", "loyal", "potential_loyalist", "new", "promising",
 	"needs_attention", "about_to_sleep", "at_risk", "cant_lose", "hibernating", "lost" };
 
-/* The currency of a row, or -1: one that this build does not know. */
-static int row_currency(const PGresult *rows, int row, int column)
-{
-	const char *code = PQgetvalue(rows, row, column);
-
-	return currency_find((struct text){ code, strlen(code) });
-}
-
 static bool row_is_asked(const PGresult *rows, int row, int column, const struct question *question)
 {
-	return question->currency < 0 || row_currency(rows, row, column) == question->currency;
+	return question->currency < 0 || pg_currency(rows, row, column) == question->currency;
 }
 
 static void put_money(struct out *out, int64_t gross_e4, int64_t refunds_e4, int currency)
@@ -33,7 +25,7 @@ static void put_money(struct out *out, int64_t gross_e4, int64_t refunds_e4, int
 /* Rows [row, end) are of one currency: currency, segment, customers, orders, gross_e4, refunds_e4. */
 static void put_currency(struct out *out, const PGresult *rows, int row, int end)
 {
-	int currency = row_currency(rows, row, 0);
+	int currency = pg_currency(rows, row, 0);
 
 	out_open(out, NULL, '{');
 	out_string(out, "currency", PQgetvalue(rows, row, 0));
@@ -101,7 +93,7 @@ static void put_profile(struct out *out, const PGresult *rows, int row)
 	put_score(out, "monetary", rows, row, 4);
 	out_int(out, "orders", pg_number(rows, row, 5));
 	out_int(out, "refund_count", pg_number(rows, row, 6));
-	put_money(out, pg_number(rows, row, 7), pg_number(rows, row, 8), row_currency(rows, row, 0));
+	put_money(out, pg_number(rows, row, 7), pg_number(rows, row, 8), pg_currency(rows, row, 0));
 	out_second(out, "first_order", row_minute_ms(rows, row, 9));
 	out_second(out, "last_order", row_minute_ms(rows, row, 10));
 	out_close(out, '}');

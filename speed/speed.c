@@ -108,9 +108,7 @@ static void speed_wait(struct speed *speed, bool full)
 
 static void speed_say_alive(struct speed *speed)
 {
-	int64_t every_ms = notify_watchdog_ms();
-
-	if (every_ms && clock_ms() - speed->alive_ms >= every_ms) {
+	if (speed->alive_every_ms && clock_ms() - speed->alive_ms >= speed->alive_every_ms) {
 		speed->alive_ms = clock_ms();
 		notify("WATCHDOG=1");
 	}
@@ -169,6 +167,7 @@ int speed_run(struct speed *speed, struct err *err)
 		return -1;
 	progress_catch_up(speed);
 	speed->tick_ms = clock_ms();
+	speed->alive_every_ms = notify_watchdog_ms();
 	notify("READY=1");
 	while (!speed_stop && speed->fatal.code == ERR_NONE)
 		speed_turn(speed);

@@ -73,6 +73,7 @@ struct speed {
 	uint64_t n_drained; /* so often, nothing was left of what Kafka's client had fetched */
 	int64_t flushed_ms, tick_ms, commit_ms, connect_ms,
 		alive_ms; /* monotonic: when last, or not before */
+	int64_t alive_every_ms; /* how often the service manager wants to hear of us; 0: never */
 	int asked_end; /* the partition whose log's end is asked for next */
 	struct progress progress;
 	struct throttle throttle;
