@@ -1,282 +1,19 @@
-"""The functions in common/handover.lua, side by side with the protocol's model: after every step the state in Redis is the
-model's (generations, how often each offset is counted, publication seen). And what the model does not have: refusals,
-writes that broke off, missing chunks, expiry by time.
+"""The functions in common/handover.lua: what the protocol's model does not have (test_walks.py has the rest): refusals, writes that
+broke off, missing chunks, expiry by time, customers.
 
-MODEL_SEED=n repeats a run, MODEL_WALKS=n asks for more walks.
+MODEL_SEED=n repeats a run.
 """
 import collections
-import importlib.util
-import itertools
 import os
 import random
 import re
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
 
 import pytest
 import redis
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-MODEL = os.path.join(os.path.dirname(ROOT), "shared", "model", "handover_model.py")
-BASE = "test:{orders/0}"
-FOLD, LOG = "k1;test", "cluster/orders"
-NEVER_MS = 1 << 50
-
-
-def load_model():
-    if not os.path.exists(MODEL):
-        assert not os.environ.get("CI"), f"{MODEL} is not there"
-        return None
-    spec = importlib.util.spec_from_file_location("handover_model", MODEL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-model = load_model()
-needs_model = pytest.mark.skipif(model is None, reason="the model is not beside this checkout")
-
-
-def fields(flat):
-    """["a", "1", "b", "2"] -> {"a": "1", "b": "2"}"""
-    return dict(zip(flat[::2], flat[1::2]))
-
-
-class Server:
-    """A Redis of its own on a free port."""
-
-    def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="redis-")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.process = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", self.directory],
-                                        stdout=subprocess.DEVNULL)
-        self.client = redis.Redis(port=port, decode_responses=True)
-        self.client.response_callbacks.clear()  # replies as they are
-        until = time.monotonic() + 20
-        while True:
-            try:
-                self.client.ping()
-                break
-            except redis.ConnectionError:
-                assert time.monotonic() < until and self.process.poll() is None, "redis-server does not start"
-                time.sleep(0.05)
-
-    def load_functions(self):
-        with open(os.path.join(ROOT, "common", "handover.lua"), encoding="utf-8") as lua:
-            self.client.execute_command("FUNCTION LOAD", "REPLACE", lua.read())
-
-    def stop(self):
-        self.client.close()
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.directory)
-
-
-@pytest.fixture(scope="module")
-def server():
-    server = Server()
-    server.load_functions()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def f(server):
-    server.client.flushall()
-    return Functions(server.client)
-
-
-class Functions:
-    """The functions with plain arguments; every offset adds to values of its own, so that its count can be read back."""
-
-    def __init__(self, client):
-        self.redis = client
-
-    def flush(self, expected, new, run="", fold=FOLD, lost="", tail=None):
-        chunks = {"c": {"records": new - expected, "counted": new - expected}}
-        for offset in range(expected, new):
-            chunks.setdefault(f"r:{offset // 2}", {}).update({f"{offset % 60:02d}GBPg": 10 + offset, f"{offset % 60:02d}GBPo": 1})
-            chunks.setdefault("p:7", {})[f"nGBP{offset}"] = 1
-        tail = f"{new - 1} {new:016x}" if tail is None else tail
-        return self.raw_flush(expected, new, run, fold, 1000 + new, 2000 + new, tail, lost, chunks)
-
-    def raw_flush(self, expected, new, run, fold, latest_event, latest_record, tail, lost, chunks):
-        args = [expected, new, run, fold, latest_event, latest_record, tail, lost, len(chunks)]
-        for name, values in chunks.items():
-            args += [name, len(values), *itertools.chain(*values.items())]
-        reply = self.redis.execute_command("FCALL", "lambda_1_flush", 1, BASE, *args)
-        assert reply[0] != "ok" or reply[1:] == ["@CODE@"]       # the sum of the code in a build
-        return reply[:1] if reply[0] == "ok" else reply
-
-    def seal(self, run):
-        return self.redis.execute_command("FCALL", "lambda_1_seal", 1, BASE, run)
-
-    def adopt(self, publication, run, cut, keep_ms=NEVER_MS, force=0, fold=FOLD, log=LOG):
-        tail = f"{cut - 1} {cut:016x}" if cut else ""
-        return self.redis.execute_command("FCALL", "lambda_1_adopt", 1, BASE, publication, run, cut, fold, 1000 + cut, 2000 + cut, log,
-                                          tail, keep_ms, force)
-
-    def read(self, kind="r", limit=1000, *pairs):
-        return self.redis.execute_command("FCALL_RO", "lambda_1_read", 1, BASE, kind, limit, *pairs)
-
-    def state(self):
-        return fields(self.redis.execute_command("HGETALL", BASE + ":state"))
-
-    def seen(self):
-        """What the model calls the state: Redis(gens, seen), or None. Reads all values, in slices, and checks them."""
-        head = self.read()
-        if not head[0]:
-            return None
-        state = fields(head[0])
-        gens = []
-        for gen in state["gens"].split():
-            run, start, end = map(int, gen.split(","))
-            gens.append((run, start, end, self.counted(run, start, end)))
-        return tuple(gens), int(state["seen"])
-
-    def counted(self, run, start, end):
-        since, chunks = 0, {}
-        while True:
-            gen = next(g for g in self.read("r", 1, run, since)[2:] if int(g[0]) == run)
-            for name, version, values in gen[3:]:
-                assert since < int(version) <= end
-                chunks[name] = fields(values)
-            since = int(gen[2])
-            if gen[1] == "1":
-                break
-        assert since == end
-        products = next(g for g in self.read("p:7", 1, run, 0)[2:] if int(g[0]) == run)
-        products = fields(products[3][2]) if len(products) > 3 else {}
-        offsets = []
-        for name, values in chunks.items():
-            for field, value in values.items():
-                if name.startswith("r:") and field.endswith("o"):
-                    offset = int(name[2:]) * 2 + (int(field[:2]) - int(name[2:]) * 2) % 60
-                    assert int(values[field[:-1] + "g"]) == int(value) * (10 + offset)
-                    assert products[f"nGBP{offset}"] == value
-                    offsets += [offset] * int(value)
-        assert int(chunks.get("c", {}).get("records", 0)) == len(offsets)
-        assert all(start <= o < end for o in offsets)
-        return tuple(sorted(offsets))
-
-    def dump(self):
-        keys = self.redis.execute_command("KEYS", "*")
-        return {key: self.redis.execute_command("DUMP", key, NEVER_DECODE=True) for key in keys}
-
-    def restore(self, dump):
-        self.redis.execute_command("FLUSHALL")
-        for key, value in dump.items():
-            self.redis.execute_command("RESTORE", key, 0, value)
-
-
-def plain(r):
-    """The model's state in the form of Functions.seen()."""
-    return None if r is None else (r.gens, r.seen)
-
-
-def check(f, wanted, trace):
-    got = f.seen()
-    assert got == plain(wanted), f"model {plain(wanted)}, redis {got}, after:\n" + "\n".join(trace)
-    if got:
-        state = f.state()
-        end = got[0][-1][2]
-        assert "writing" not in state
-        if end:
-            assert state["tail"] == f"{end - 1} {end:016x}" and state["latest_event"] == str(1000 + end)
-
-
-# --- with the model ---------------------------------------------------------------------------------------------------
-
-
-def play(f, name, st, dump):
-    """The real call of a step of the model; returns the dump to go back to. st: before the step."""
-    worker = re.match(r"worker (\d) flush", name)
-    if worker:
-        w = st.workers[int(worker[1])]
-        assert (f.flush(w.next, w.pos)[0] == "refused") == ("refused" in name)
-    adopts = re.search(r"adopts publication (\d+)|adopt of publication (\d+) arrives", name)
-    if adopts:
-        publication = int(adopts[1] or adopts[2])
-        f.adopt(publication, *st.pubs[publication])
-    seals = re.match(r"run (\d+) (seals at (\d+)|is refused)", name)
-    if seals:
-        reply = f.seal(int(seals[1]))
-        assert reply[0] == ("ok" if seals[3] else "refused")
-        if seals[3]:
-            cut = int(seals[3])
-            assert reply[1] == seals[3] and (cut == 0 or reply[3] == str(1000 + cut) and reply[6] == f"{cut - 1} {cut:016x}")
-    if name == "FLUSHALL":
-        f.redis.execute_command("FLUSHALL")
-    if name == "dump":
-        return f.dump()
-    if name == "Redis back on an older dump":
-        f.restore(dump)
-    if name == "covered generations expire":
-        f.adopt(len(st.pubs) - 1, *st.pubs[-1], keep_ms=0)
-    return dump
-
-
-@needs_model
-def test_walks(f):
-    seed = int(os.environ.get("MODEL_SEED", random.randrange(1 << 32)))
-    walks = int(os.environ.get("MODEL_WALKS", 150))
-    print("MODEL_SEED =", seed)
-    steps = 0
-    for walk in range(walks):
-        rnd = random.Random(f"{seed}/{walk}")
-        st, trace, dump = model.START, [f"walk {seed}/{walk}"], None
-        f.redis.execute_command("FLUSHALL")
-        for _ in range(100):
-            name, after = rnd.choice(list(model.steps(st, 8, 4, 3)))
-            if name == "covered generations expire" and st.redis.seen != len(st.pubs) - 1:
-                continue                                     # our expiry is part of an adopt, which moves `seen`
-            trace.append(name)
-            dump = play(f, name, st, dump)
-            check(f, after.redis, trace)
-            st = after
-            steps += 1
-    print(f"{walks} walks, {steps} steps")
-
-
-@needs_model
-def test_every_step_from_every_state(f):
-    """All sequences of calls, also those that the protocol never makes, up to 3 offsets, 2 runs, 2 publications."""
-    offsets, runs, publications = 3, 2, 2
-    calls = [("flush", a, b) for a in range(offsets) for b in range(a + 1, offsets + 1)]
-    calls += [("seal", run) for run in range(1, runs + 1)]
-    calls += [("adopt", p, run, cut) for p in range(publications) for run in range(runs + 1) for cut in (0, 2, 3)]
-    found, todo, steps = {None: {}}, [None], 0
-    while todo:
-        before = todo.pop(0)
-        for call in calls:
-            if before is None and call[0] == "seal":
-                continue
-            f.restore(found[before])
-            reply = getattr(f, call[0])(*call[1:])
-            if call[0] == "flush":
-                after = model.f_flush(before, model.Worker(call[1], call[2]))
-                assert (after is None) == (reply[0] == "refused")
-                after = before if after is None else after
-            elif call[0] == "seal":
-                after, cut = model.f_seal(before, call[1])
-                assert reply[:2] == (["refused", "superseded"] if cut is None else ["ok", str(cut)])
-            else:
-                after = model.f_adopt(before, *call[1:])
-            check(f, after, [str(before), str(call)])
-            steps += 1
-            if after not in found:
-                found[after] = f.dump()
-                todo.append(after)
-    print(f"{len(found)} states, {steps} steps")
-    assert len(found) > 200
-
-
-# --- what the model does not have -------------------------------------------------------------------------------------
+import functions
+from functions import BASE, FOLD, LOG, ROOT, fields
 
 
 def test_expiry_by_time(f):
@@ -501,10 +238,10 @@ def test_drop(f):
 
 
 def test_full_redis_can_still_be_sealed_and_adopted():
-    server = Server()
+    server = functions.Server()
     try:
         server.load_functions()
-        f = Functions(server.client)
+        f = functions.Functions(server.client)
         f.adopt(0, 0, 0)
         f.flush(0, 2)
         f.redis.execute_command("CONFIG", "SET", "maxmemory", 1)
