@@ -163,6 +163,7 @@ demo: deps-build-stack-test ## installs what is missing, builds, starts everythi
 
 check: deps-build-stack-test ## installs what is missing, builds, runs every test on a private stack, counts
 	$(Q)$(MAKE) --no-print-directory all unit-programs
+	$(Q)-tests/system/duckdb.sh >/dev/null
 	$(Q)$(PYTHON) tests/check.py --build $(B) --programs $(BIN) $(CHECK)
 
 unit: deps-build-test ## unit and property tests: seconds, no servers

@@ -25,7 +25,7 @@ table()
 		stack    postgresql redis-server redis-tools
 		stack    openjdk-17-jre-headless maven ca-certificates
 		test     gcc libc6-dev make pkg-config libcmocka-dev
-		test     python3 python3-pytest python3-confluent-kafka python3-psycopg2 python3-redis kcat curl zstd jq tzdata
+		test     python3 python3-venv python3-pytest python3-confluent-kafka python3-psycopg2 python3-redis kcat curl zstd jq tzdata
 		lint     clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck docker-compose systemd
 		valgrind valgrind
 		runtime  librdkafka1 libhiredis0.14 libpq5 libuv1 libzstd1 libxxhash0 tzdata ca-certificates curl
