@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "batch/batch.h"
-#include "batch/plan.h"
+#include "common/plan.h"
 #include "common/log.h"
 #include "common/mem.h"
 

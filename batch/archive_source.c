@@ -2,7 +2,7 @@
 #include "batch/archive_source.h"
 
 #include "batch/batch.h"
-#include "batch/plan.h"
+#include "common/plan.h"
 
 /* Reading comes to `offset`; record: the one there, NULL when the archive has none up to there. Below the
  * base's cut stood a record that the base run has seen last: that very one must come by. */

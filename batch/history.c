@@ -3,7 +3,7 @@
 
 #include "batch/archive_check.h"
 #include "batch/batch.h"
-#include "batch/plan.h"
+#include "common/plan.h"
 #include "common/log.h"
 #include "common/mem.h"
 

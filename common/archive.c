@@ -22,6 +22,8 @@ void archive_manifest_name(char name[ARCHIVE_NAME_MAX], int64_t from)
 
 /* --- opening --- */
 
+enum { ARCHIVE_EVERY = -1 };
+
 struct archive_faults {
 	archive_fault_fn *on_fault; /* NULL: the first one ends it */
 	void *arg;
@@ -199,25 +201,26 @@ static int archive_open_part(
 	return archive_check_joins(part, partition, faults, err);
 }
 
-static int archive_fill(struct archive *archive, const struct archive_faults *faults, struct err *err)
+/* only: a partition, or ARCHIVE_EVERY */
+static int archive_fill(
+	struct archive *archive, int only, const struct archive_faults *faults, struct err *err)
 {
 	if (archive_open_note(archive, err))
 		return -1;
 	archive->n_parts = archive->present ? archive->note.n_partitions : 0;
 	archive->parts = xcalloc((size_t)archive->n_parts + 1, sizeof(*archive->parts));
 	for (int i = 0; i < archive->n_parts; i++)
-		if (archive_open_part(archive, i, faults, err))
+		if ((only == ARCHIVE_EVERY || only == i) && archive_open_part(archive, i, faults, err))
 			return -1;
 	return 0;
 }
 
-int archive_open_whole(const char *root, const char *topic, archive_fault_fn *on_fault, void *arg,
-	struct archive *ret_archive, struct err *err)
+static int archive_open_some(const char *root, const char *topic, int only,
+	const struct archive_faults *faults, struct archive *ret_archive, struct err *err)
 {
-	const struct archive_faults faults = { on_fault, arg };
 	struct archive archive = { .dir = xasprintf("%s/%s", root, topic) };
 
-	if (archive_fill(&archive, &faults, err)) {
+	if (archive_fill(&archive, only, faults, err)) {
 		archive_release(&archive);
 		return err_wrap(err, "the archive");
 	}
@@ -225,9 +228,25 @@ int archive_open_whole(const char *root, const char *topic, archive_fault_fn *on
 	return 0;
 }
 
+int archive_open_whole(const char *root, const char *topic, archive_fault_fn *on_fault, void *arg,
+	struct archive *ret_archive, struct err *err)
+{
+	const struct archive_faults faults = { on_fault, arg };
+
+	return archive_open_some(root, topic, ARCHIVE_EVERY, &faults, ret_archive, err);
+}
+
 int archive_open(const char *root, const char *topic, struct archive *ret_archive, struct err *err)
 {
 	return archive_open_whole(root, topic, NULL, NULL, ret_archive, err);
+}
+
+int archive_open_one(
+	const char *root, const char *topic, int partition, struct archive *ret_archive, struct err *err)
+{
+	const struct archive_faults faults = { NULL, NULL };
+
+	return archive_open_some(root, topic, partition, &faults, ret_archive, err);
 }
 
 void archive_release(struct archive *archive)

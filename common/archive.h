@@ -38,6 +38,9 @@ MUST_USE int archive_open(const char *root, const char *topic, struct archive *r
 typedef void archive_fault_fn(void *arg, int partition, const char *what);
 MUST_USE int archive_open_whole(const char *root, const char *topic, archive_fault_fn *on_fault, void *arg,
 	struct archive *ret_archive, struct err *err);
+/* The same as archive_open(), but only the files of one partition. */
+MUST_USE int archive_open_one(
+	const char *root, const char *topic, int partition, struct archive *ret_archive, struct err *err);
 void archive_release(struct archive *archive);
 
 /* The last offset of a partition's files, plus one; 0 without files. */

@@ -36,6 +36,8 @@ struct config {
 
 	/* batch and speed */
 	int64_t rollback_keep_ms;
+	const char *archive; /* ROOT of the archive, or "": there is none; speed: of Kappa mode */
+	struct ranges accept_lost; /* owned; run or version go on although these offsets are gone */
 	/* batch */
 	int64_t memory_bytes; /* for the search for duplicates; beyond it spills to spill_dir */
 	const char *spill_dir;
@@ -43,10 +45,8 @@ struct config {
 	int64_t seal_wait_ms; /* how long to wait for speed to reach the log's end */
 	int64_t connect_wait_ms; /* how long a server may be away before the run gives up */
 	bool allow_truncated_history;
-	const char *archive; /* ROOT of the archive, or "": there is none */
 	const char *source; /* "kafka" (the archive first, if there is one) or "archive" */
 	int64_t archive_file_bytes; /* of lines, before compression; then the next file begins */
-	struct ranges accept_lost; /* owned; a run goes on although these offsets are gone */
 	int64_t max_change; /* percent; a run that changes more than this waits to be published by hand */
 	bool dry_run; /* a run that changes nothing, and says what it would change */
 	int64_t keep; /* runs that prune leaves */

@@ -2,7 +2,7 @@
  * - no broker: complains, librdkafka goes on trying;
  * - the topic is not there: waits for it at the start; later it is an error of the partitions, which recover;
  * - retention took the position (OFFSET_OUT_OF_RANGE, nothing is reset in silence): noted as lost, goes on at
- * the first offset that is there;
+ * the first offset that is there; with an archive the recovery path looks there;
  * - the group takes partitions away: pending is dropped, the next owner reads it again;
  * - a message that was read before a seek: never handed on by librdkafka, and below the position ignored
  * here. */
@@ -38,6 +38,7 @@ static void consumer_leave(struct speed *speed, struct partition *p)
 	speed->n_pending -= p->n_pending;
 	speed->is_full = false;
 	partition_drop(p);
+	archived_close(p);
 	p->state = PARTITION_AWAY;
 }
 
@@ -184,9 +185,9 @@ void consumer_assign(struct speed *speed)
 	for (int i = 0; i < speed->n_partitions; i++) {
 		const struct partition *p = speed->partitions[i];
 
-		if (p && (p->state == PARTITION_WARMING || p->state == PARTITION_FOLDING))
+		if (p && p->state >= PARTITION_WARMING && !p->archived.reads)
 			rd_kafka_topic_partition_list_add(list, speed->config.topic, i)->offset =
-				p->state == PARTITION_WARMING ? p->warm_at : p->position;
+				partition_reads_at(p);
 	}
 	kafka_assign(speed->rk, list);
 	rd_kafka_topic_partition_list_destroy(list);
@@ -201,7 +202,7 @@ static void consumer_out_of_range(struct speed *speed, struct partition *p)
 
 	if (p->state < PARTITION_WARMING)
 		return;
-	if (p->state == PARTITION_FOLDING &&
+	if (p->state == PARTITION_FOLDING && !archived_is_used(speed) &&
 		kafka_range(speed->letters.rk, speed->config.topic, p->number, SPEED_ASK_MS, &first, &end,
 			&err) == 0 &&
 		partition_lose(p, first)) {
@@ -239,7 +240,7 @@ static void consumer_event(struct speed *speed, const rd_kafka_message_t *messag
 			p ? " for partition " : "", p ? p->base : "");
 }
 
-static void consumer_letter(struct speed *speed, struct partition *p, const rd_kafka_message_t *message,
+static void consumer_letter(struct speed *speed, struct partition *p, const struct record *record,
 	const struct partition_letter *letter)
 {
 	struct err err = { 0 };
@@ -249,9 +250,9 @@ static void consumer_letter(struct speed *speed, struct partition *p, const rd_k
 	snprintf(late_ms, sizeof(late_ms), "%" PRId64, letter->late_ms);
 	if (letter->reject != EVENT_OK)
 		failed = letters_send(
-			&speed->letters, p, message, LETTERS_DEAD, event_reject_code(letter->reject), &err);
+			&speed->letters, p, record, LETTERS_DEAD, event_reject_code(letter->reject), &err);
 	else if (letter->late_ms)
-		failed = letters_send(&speed->letters, p, message, LETTERS_LATE, late_ms, &err);
+		failed = letters_send(&speed->letters, p, record, LETTERS_LATE, late_ms, &err);
 	if (!failed)
 		return;
 	if (complaint_due(&speed->no_letter))
@@ -259,23 +260,21 @@ static void consumer_letter(struct speed *speed, struct partition *p, const rd_k
 	speed->letters.n_partitions = 0; /* look at the topics again */
 }
 
-static void consumer_message(struct speed *speed, rd_kafka_message_t *message)
+bool consumer_record(struct speed *speed, struct partition *p, const struct record *record)
 {
-	struct partition *p = speed->partitions[message->partition];
 	int64_t before = p->n_pending;
 	struct partition_letter letter;
 	struct err err = { 0 };
-	int result = partition_record(p, speed->parser, message,
+	int result = partition_record(p, speed->parser, record,
 		speed->keep == &keep_redis ? speed->wall_ms : INT64_MAX, &letter, &err);
 
 	if (result == PARTITION_TAKEN)
-		consumer_letter(speed, p, message, &letter);
+		consumer_letter(speed, p, record, &letter);
 	if (result < 0)
 		speed->fatal = err;
 	if (result < 0 || result == PARTITION_IGNORED) {
 		speed->progress.n_warmed += p->state == PARTITION_WARMING;
-		rd_kafka_message_destroy(message);
-		return;
+		return false;
 	}
 	p->arrived_ms = speed->wall_ms;
 	speed->n_pending += p->n_pending - before;
@@ -283,6 +282,21 @@ static void consumer_message(struct speed *speed, rd_kafka_message_t *message)
 		speed->n_pending >= speed->config.pending_max || partition_is_full(p, speed->keep->sums_max);
 	speed->progress.n_records++;
 	throttle_take(&speed->throttle);
+	return true;
+}
+
+static void consumer_message(struct speed *speed, rd_kafka_message_t *message)
+{
+	const struct record record = { message->offset, rd_kafka_message_timestamp(message, NULL),
+		{ message->key, message->key_len }, { message->payload, message->len }, message };
+
+	if (!consumer_record(speed, speed->partitions[message->partition], &record))
+		rd_kafka_message_destroy(message);
+}
+
+bool consumer_must_rest(const struct speed *speed)
+{
+	return speed->fatal.code != ERR_NONE || speed->is_full || throttle_is_due(&speed->throttle);
 }
 
 bool consumer_take(struct speed *speed)
@@ -304,8 +318,7 @@ bool consumer_take(struct speed *speed)
 			} else {
 				consumer_message(speed, message);
 			}
-			if (speed->fatal.code != ERR_NONE || speed->is_full ||
-				throttle_is_due(&speed->throttle))
+			if (consumer_must_rest(speed))
 				return false;
 		}
 	} while (clock_ms() < until_ms);

@@ -27,6 +27,7 @@ int letters_open(struct letters *letters, const struct config *config, struct er
 {
 	rd_kafka_conf_t *conf;
 
+	letters->log = config->topic;
 	snprintf(letters->topics[LETTERS_DEAD], sizeof(letters->topics[0]), "%s.dead", config->name);
 	snprintf(letters->topics[LETTERS_LATE], sizeof(letters->topics[0]), "%s.late", config->name);
 	if (kafka_conf(config, RD_KAFKA_PRODUCER, &conf, err))
@@ -139,20 +140,20 @@ int letters_ensure(struct letters *letters, rd_kafka_t *asker, int n_partitions,
 
 /* --- letters ----------------------------------------------------------------------------------- */
 
-static rd_kafka_headers_t *letters_headers(
-	const rd_kafka_message_t *message, enum letters_kind kind, const char *why, bool cut)
+static rd_kafka_headers_t *letters_headers(const struct letters *letters, const struct partition *partition,
+	const struct record *record, enum letters_kind kind, const char *why)
 {
 	rd_kafka_headers_t *headers = rd_kafka_headers_new(5);
 	char number[24];
 
-	rd_kafka_header_add(headers, "topic", -1, rd_kafka_topic_name(message->rkt), -1);
-	snprintf(number, sizeof(number), "%d", (int)message->partition);
+	rd_kafka_header_add(headers, "topic", -1, letters->log, -1);
+	snprintf(number, sizeof(number), "%d", partition->number);
 	rd_kafka_header_add(headers, "partition", -1, number, -1);
-	snprintf(number, sizeof(number), "%" PRId64, message->offset);
+	snprintf(number, sizeof(number), "%" PRId64, record->offset);
 	rd_kafka_header_add(headers, "offset", -1, number, -1);
 	rd_kafka_header_add(headers, kind == LETTERS_DEAD ? "reason" : "late_ms", -1, why, -1);
-	snprintf(number, sizeof(number), "%zu", message->len);
-	if (cut)
+	snprintf(number, sizeof(number), "%zu", record->value.len);
+	if (record->value.len > LETTERS_MAX_BYTES)
 		rd_kafka_header_add(headers, "bytes", -1, number, -1);
 	return headers;
 }
@@ -168,21 +169,25 @@ static void letters_look(struct letters *letters, const char *name)
 		log_debug("%s", ignored.msg);
 }
 
-int letters_send(struct letters *letters, struct partition *partition, const rd_kafka_message_t *message,
+int letters_send(struct letters *letters, struct partition *partition, const struct record *record,
 	enum letters_kind kind, const char *why, struct err *err)
 {
-	size_t len = message->len < LETTERS_MAX_BYTES ? message->len : LETTERS_MAX_BYTES;
-	rd_kafka_headers_t *headers = letters_headers(message, kind, why, len < message->len);
-	void *value = message->payload ? message->payload : (void *)""; /* none at all would be a tombstone */
+	struct text value = record->value;
+	rd_kafka_headers_t *headers = letters_headers(letters, partition, record, kind, why);
 	rd_kafka_resp_err_t code;
 	char key[48];
 
-	snprintf(key, sizeof(key), "%d/%" PRId64, (int)message->partition, message->offset);
+	if (!value.at) /* none at all would be a tombstone */
+		value.at = "";
+	if (value.len > LETTERS_MAX_BYTES)
+		value.len = LETTERS_MAX_BYTES;
+	snprintf(key, sizeof(key), "%d/%" PRId64, partition->number, record->offset);
 	for (int tries = 0;; tries++) {
 		code = rd_kafka_producev(letters->rk, RD_KAFKA_V_TOPIC(letters->topics[kind]),
-			RD_KAFKA_V_PARTITION(message->partition), RD_KAFKA_V_KEY(key, strlen(key)),
-			RD_KAFKA_V_VALUE(value, len), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-			RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(partition), RD_KAFKA_V_END);
+			RD_KAFKA_V_PARTITION(partition->number), RD_KAFKA_V_KEY(key, strlen(key)),
+			RD_KAFKA_V_VALUE((void *)value.at, value.len),
+			RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_HEADERS(headers),
+			RD_KAFKA_V_OPAQUE(partition), RD_KAFKA_V_END);
 		if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL || tries == 20)
 			break;
 		rd_kafka_poll(letters->rk, 100);

@@ -19,6 +19,7 @@ enum letters_kind { LETTERS_DEAD, LETTERS_LATE, LETTERS_N_KINDS };
 
 struct letters {
 	rd_kafka_t *rk;
+	const char *log; /* the topic that records come from; borrowed */
 	char topics[LETTERS_N_KINDS][256];
 	int n_partitions; /* that the topics are known to have */
 	int64_t n_waiting; /* letters on their way */
@@ -31,7 +32,7 @@ MUST_USE int letters_open(struct letters *letters, const struct config *config, 
 MUST_USE int letters_ensure(struct letters *letters, rd_kafka_t *asker, int n_partitions, struct err *err);
 /* why: the value of the header reason or late_ms. -1: the queue is full or the partition is not there; the
  * partition's letters_failed is set then. */
-int letters_send(struct letters *letters, struct partition *partition, const rd_kafka_message_t *message,
+int letters_send(struct letters *letters, struct partition *partition, const struct record *record,
 	enum letters_kind kind, const char *why, struct err *err);
 /* Takes acknowledgements. */
 void letters_poll(struct letters *letters, int timeout_ms);

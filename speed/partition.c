@@ -13,6 +13,7 @@ struct partition *partition_new(const struct config *config, int number)
 	redis_base(p->base, config->name, config->topic, number);
 	values_init(&p->pending);
 	tail_init(&p->tail);
+	tail_init(&p->archived.expected);
 	p->next = p->position = -1;
 	p->oldest_ms = p->sent_oldest_ms = p->arrived_ms = p->held_ms = DATETIME_NONE;
 	return p;
@@ -110,51 +111,70 @@ static void partition_warmed(struct partition *p)
 	p->state = PARTITION_FOLDING;
 }
 
-int partition_record(struct partition *p, struct event_parser *parser, rd_kafka_message_t *message,
-	int64_t wall_ms, struct partition_letter *ret_letter, struct err *err)
+int64_t partition_reads_at(const struct partition *p)
 {
-	const struct event *event = NULL;
-	int64_t record_ms = rd_kafka_message_timestamp(message, NULL);
-	enum event_reject reject;
+	return p->state == PARTITION_WARMING ? p->warm_at : p->position;
+}
 
-	if (p->state == PARTITION_WARMING && message->offset >= p->position)
-		partition_warmed(p);
-	if (p->state < PARTITION_WARMING ||
-		message->offset < (p->state == PARTITION_WARMING ? p->warm_at : p->position))
-		return PARTITION_IGNORED;
-	reject = event_parse(parser, message->payload, message->len, &event);
-	if (reject != EVENT_OK)
-		event = NULL;
-	if (p->state == PARTITION_WARMING) {
-		fold_warm(&p->fold, message->offset, record_ms, event);
-		p->warm_at = message->offset + 1;
-		return PARTITION_IGNORED;
-	}
-	*ret_letter = (struct partition_letter){ .reject = reject };
-	if (!(PLANTED(PLANT_LOSS) && message->offset % 100 == 7) &&
-		values_add(&p->pending, &p->fold, message->offset, record_ms, wall_ms, event, reject,
-			&ret_letter->late_ms, err))
-		return -1;
+/* A message is kept until its tail is wanted, which spares a hash of most of them. */
+static void partition_take(struct partition *p, const struct record *record)
+{
 	partition_release_last(p);
-	p->last = message;
-	p->position = message->offset + 1;
+	p->last = record->message;
+	if (!record->message)
+		tail_of_record(&p->tail, record->offset, record->timestamp_ms, record->key.at,
+			record->key.len, record->value.at, record->value.len);
+	p->position = record->offset + 1;
 	p->at_end = false;
 	p->n_pending++;
 	if (p->oldest_ms == DATETIME_NONE)
-		p->oldest_ms = record_ms;
+		p->oldest_ms = record->timestamp_ms;
+}
+
+int partition_record(struct partition *p, struct event_parser *parser, const struct record *record,
+	int64_t wall_ms, struct partition_letter *ret_letter, struct err *err)
+{
+	const struct event *event = NULL;
+	enum event_reject reject;
+
+	if (p->state == PARTITION_WARMING && record->offset >= p->position)
+		partition_warmed(p);
+	if (p->state < PARTITION_WARMING || record->offset < partition_reads_at(p))
+		return PARTITION_IGNORED;
+	reject = event_parse(parser, record->value.at, record->value.len, &event);
+	if (reject != EVENT_OK)
+		event = NULL;
+	if (p->state == PARTITION_WARMING) {
+		fold_warm(&p->fold, record->offset, record->timestamp_ms, event);
+		p->warm_at = record->offset + 1;
+		return PARTITION_IGNORED;
+	}
+	*ret_letter = (struct partition_letter){ .reject = reject };
+	if (!(PLANTED(PLANT_LOSS) && record->offset % 100 == 7) &&
+		values_add(&p->pending, &p->fold, record->offset, record->timestamp_ms, wall_ms, event,
+			reject, &ret_letter->late_ms, err))
+		return -1;
+	partition_take(p, record);
 	return PARTITION_TAKEN;
+}
+
+void partition_skip(struct partition *p, int64_t offset)
+{
+	if (p->state == PARTITION_WARMING && offset >= p->position)
+		partition_warmed(p);
+	if (p->state == PARTITION_WARMING && offset > p->warm_at)
+		p->warm_at = offset;
+	if (p->state == PARTITION_FOLDING && offset > p->position) { /* transaction markers */
+		fold_skip(&p->fold, offset);
+		p->position = offset;
+	}
 }
 
 void partition_end(struct partition *p, int64_t offset)
 {
-	if (p->state == PARTITION_WARMING && offset >= p->position)
-		partition_warmed(p);
+	partition_skip(p, offset);
 	if (p->state != PARTITION_FOLDING || offset < p->position)
 		return;
-	if (offset > p->position) { /* transaction markers */
-		fold_skip(&p->fold, offset);
-		p->position = offset;
-	}
 	p->end = offset;
 	p->at_end = true;
 }

@@ -4,6 +4,7 @@
 #define SPEED_PARTITION_H
 
 #include "common/kafka.h"
+#include "speed/archived.h"
 #include "speed/values.h"
 
 enum partition_state {
@@ -11,6 +12,13 @@ enum partition_state {
 	PARTITION_WAITING, /* ours; the recovery path comes first */
 	PARTITION_WARMING, /* reads the horizon behind its start again */
 	PARTITION_FOLDING,
+};
+
+/* A record of the log, of Kafka or of the archive. */
+struct record {
+	int64_t offset, timestamp_ms;
+	struct text key, value; /* at == NULL: null */
+	rd_kafka_message_t *message; /* that all of it belongs to; NULL: all lives until the next record */
 };
 
 struct partition {
@@ -41,6 +49,7 @@ struct partition {
 				     DATETIME_NONE) */
 	uint64_t held_drained; /* speed->n_drained then */
 
+	struct archived archived;
 	int64_t warm_from, warm_at; /* while warming: where it began, how far it is */
 	int64_t retry_ms; /* waiting: not before (monotonic) */
 	struct redis_state known; /* as it was kept when we asked last */
@@ -69,8 +78,8 @@ bool partition_resume(
 void partition_warm(struct partition *partition, int64_t from);
 
 enum partition_result {
-	PARTITION_TAKEN, /* folded; message kept: the partition destroys it */
-	PARTITION_IGNORED, /* not for us: the caller destroys it */
+	PARTITION_TAKEN, /* folded; a message is kept: the partition destroys it */
+	PARTITION_IGNORED, /* not for us: the caller destroys the message */
 };
 
 /* Of a record that was taken: what must go to a topic for letters now. */
@@ -79,9 +88,13 @@ struct partition_letter {
 	int64_t late_ms; /* 0: not late */
 };
 
-/* The next message without error; wall_ms as of values_add(). ERR_DATA on overflow: -1. */
-int partition_record(struct partition *partition, struct event_parser *parser, rd_kafka_message_t *message,
+/* The next record; wall_ms as of values_add(). ERR_DATA on overflow: -1. */
+int partition_record(struct partition *partition, struct event_parser *parser, const struct record *record,
 	int64_t wall_ms, struct partition_letter *ret_letter, struct err *err);
+/* No record stands between the last one and `offset`. */
+void partition_skip(struct partition *partition, int64_t offset);
+/* The offset that is read next; of one that warms or folds. */
+int64_t partition_reads_at(const struct partition *partition);
 /* The end-of-partition event at `offset`. */
 void partition_end(struct partition *partition, int64_t offset);
 /* Retention took [position, first): goes on at first. False when that cannot be added to what is pending. */

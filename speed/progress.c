@@ -61,8 +61,9 @@ static void progress_ask_end(struct speed *speed, struct partition *p)
 	struct err err = { 0 };
 	int64_t first, end, before = p->fetched_end, low, high;
 
-	if (rd_kafka_get_watermark_offsets(speed->rk, speed->config.topic, p->number, &low, &high))
-		return;
+	if (p->archived.reads ||
+		rd_kafka_get_watermark_offsets(speed->rk, speed->config.topic, p->number, &low, &high))
+		high = before;
 	p->fetched_end = high;
 	if (high == before && !p->at_end &&
 		kafka_range(speed->letters.rk, speed->config.topic, p->number, PROGRESS_ASK_MS, &first, &end,

@@ -57,21 +57,22 @@ static int recovery_range(
 		speed->letters.rk, speed->config.topic, p->number, SPEED_ASK_MS, ret_first, ret_end, err);
 }
 
-/* The record below the published cut too: the state may have been made of both logs before anybody noticed.
- */
+/* The record below the published cut too: the state may have been made of both logs before anybody noticed;
+ * and the last one that was archived. */
 static int recovery_check_tails(
 	struct speed *speed, const struct pg_published *published, const struct partition *p, struct err *err)
 {
 	SCOPED(kafka_close) rd_kafka_t *rk = NULL;
-	struct tail tails[2] = { p->known.tail };
-	int n = 1;
+	struct tail tails[2] = { p->known.tail, archived_tail(p) };
 
 	if (published && p->number < published->n_cuts &&
-		!tail_parse(published->cuts[p->number].tail, &tails[1]) && tails[1].offset != tails[0].offset)
-		n = 2;
+		tail_parse(published->cuts[p->number].tail, &tails[1]))
+		tail_init(&tails[1]);
+	if (tails[1].offset == tails[0].offset && tails[1].hash == tails[0].hash)
+		tail_init(&tails[1]);
 	if (kafka_open_reader(&speed->config, &rk, err))
 		return -1;
-	for (int i = 0; i < n; i++)
+	for (size_t i = 0; i < ARRAY_SIZE(tails); i++)
 		if (kafka_check_tail_by(rk, speed->config.topic, p->number, &tails[i], SPEED_ASK_MS, err))
 			return -1;
 	return 0;
@@ -109,26 +110,32 @@ static int recovery_horizon(struct speed *speed, struct partition *p, int64_t fi
 		if (kafka_offset_at(speed->letters.rk, speed->config.topic, p->number, from_ms, SPEED_ASK_MS,
 			    &at, err))
 			return -1;
+		at = archived_offset_at(p, from_ms, at);
 		from = at > from ? at : from;
 	}
 	*ret_from = from < p->position ? from : p->position;
 	return 0;
 }
 
-static int recovery_seek(
-	struct speed *speed, struct partition *p, int64_t first, int64_t end, struct err *err)
+/* first: of what the archive or Kafka has, kafka_first: of Kafka. With an archive, what is missing in front
+ * of the position is a hole, which archived_find() sees. */
+static int recovery_seek(struct speed *speed, struct partition *p, int64_t first, int64_t kafka_first,
+	int64_t end, struct err *err)
 {
-	int64_t from_ms, from;
+	int64_t next = redis_state_open(&p->known)->next, from_ms, from;
+	bool archived = archived_is_used(speed);
 
-	if (!partition_resume(p, &speed->config, first, &from_ms)) {
+	if (!partition_resume(p, &speed->config, archived && first > next ? next : first, &from_ms)) {
 		if (recovery_horizon(speed, p, first, from_ms, &from, err))
 			return -1;
 		partition_warm(p, from);
 	}
+	if (archived && archived_find(speed, p, kafka_first, err))
+		return -1;
 	speed->must_assign = true;
 	p->end = end;
 	p->letters_failed = false;
-	if (p->lost_from < p->lost_to)
+	if (p->lost_from < p->lost_to && !archived)
 		log_warn("partition %d: retention took offsets %" PRId64 " to %" PRId64
 			 " before they were read, going on behind "
 			 "them; every answer says so until a run covers them",
@@ -145,16 +152,20 @@ static int recovery_partition(struct speed *speed, struct partition *p, struct e
 	const struct pg_published *published = NULL;
 	struct err postgres = { 0 };
 	char what[16] = "as it is";
-	int64_t first, end;
+	int64_t first, kafka_first, end;
 
 	if (p->number >= speed->letters.n_partitions &&
 		letters_ensure(&speed->letters, speed->rk, p->number + 1, err))
 		return -1;
-	if (recovery_range(speed, p, &first, &end, err) || speed->keep->load(speed, p, first, what, err))
+	if (archived_open(speed, p, err) || recovery_range(speed, p, &kafka_first, &end, err))
+		return -1;
+	first = archived_first(p, kafka_first);
+	if (speed->keep->load(speed, p, first, what, err))
 		return -1;
 	if (speed->published) /* not before load(), which asks for it too */
 		published = published_get(speed->published, &postgres);
-	if (recovery_check_log(speed, published, p, end, err) || recovery_seek(speed, p, first, end, err))
+	if (recovery_check_log(speed, published, p, end, err) || archived_check(p, err) ||
+		recovery_seek(speed, p, first, kafka_first, end, err))
 		return -1;
 	FAILPOINT("recovery.sought");
 	log_info("partition %d: %s run=%" PRId64 " start=%" PRId64 " next=%" PRId64 " read_from=%" PRId64
@@ -166,9 +177,10 @@ static int recovery_partition(struct speed *speed, struct partition *p, struct e
 
 static void recovery_failed(struct speed *speed, struct partition *p, const struct err *err)
 {
-	struct complaint *complaint = err->code == ERR_DATABASE ? &speed->no_postgres
-				      : err->code == ERR_REDIS  ? &speed->no_keep
-								: &speed->no_kafka;
+	struct complaint *complaint = err->code == ERR_DATABASE   ? &speed->no_postgres
+				      : err->code == ERR_REDIS    ? &speed->no_keep
+				      : err->code == ERR_NO_INPUT ? &speed->no_archive
+								  : &speed->no_kafka;
 
 	recovery_need(speed, p, SPEED_RETRY_MS);
 	if (err->code == ERR_DATA || err->code == ERR_USAGE) {

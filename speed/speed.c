@@ -120,8 +120,10 @@ static void speed_turn(struct speed *speed)
 
 	speed_connect(speed);
 	recovery_turn(speed);
-	if (!full)
+	if (!full) {
 		idle = consumer_take(speed);
+		idle = archived_take(speed) && idle;
+	}
 	speed_read_keep(speed, 0);
 	letters_poll(&speed->letters, 0);
 	flush_turn(speed);
@@ -186,8 +188,10 @@ void speed_close(struct speed *speed)
 	bool stopped;
 
 	for (int i = 0; i < speed->n_partitions; i++)
-		if (speed->partitions[i])
+		if (speed->partitions[i]) {
 			partition_drop(speed->partitions[i]); /* gives messages back before Kafka is closed */
+			archived_close(speed->partitions[i]);
+		}
 	consumer_close(speed);
 	letters_close(&speed->letters);
 	if (speed->keep)

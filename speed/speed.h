@@ -3,6 +3,7 @@
  *   main.c        start and end
  *   speed.c       the loop and its turns
  *   consumer.c    Kafka: assignment, messages, where to read next
+ *   archived.c    the archive, before Kafka (Kappa mode)
  *   recovery.c    the one path back: published run, adopt, state, log, horizon
  *   flush.c       what is added when, and what the replies mean
  *   keep_redis.c, keep_postgres.c   where values are kept: the speed view, or a version of Kappa mode
@@ -74,10 +75,11 @@ struct speed {
 	int64_t flushed_ms, tick_ms, commit_ms, connect_ms,
 		alive_ms; /* monotonic: when last, or not before */
 	int64_t alive_every_ms; /* how often the service manager wants to hear of us; 0: never */
+	int archived_turn; /* the partition whose files were read last */
 	int asked_end; /* the partition whose log's end is asked for next */
 	struct progress progress;
 	struct throttle throttle;
-	struct complaint no_keep, no_postgres, no_kafka, no_topic, no_letter, stale;
+	struct complaint no_keep, no_postgres, no_kafka, no_topic, no_letter, no_archive, stale;
 	struct err fatal; /* set: the program ends with it */
 };
 
@@ -95,7 +97,12 @@ MUST_USE int consumer_find_topic(struct speed *speed, struct err *err);
 MUST_USE int consumer_subscribe(struct speed *speed, struct err *err);
 /* Takes messages for some milliseconds. Returns true when the queue is empty. */
 bool consumer_take(struct speed *speed);
-/* Reads what speed->must_assign asks for: all that fold or warm, each from where it is. */
+/* Folds one record of whatever source. True when it took record->message over. */
+bool consumer_record(struct speed *speed, struct partition *p, const struct record *record);
+/* No more records now: a flush comes first, or the throttle, or the end. */
+bool consumer_must_rest(const struct speed *speed);
+/* Reads what speed->must_assign asks for: all that fold or warm, each from where it is, but for those that
+ * read the archive. */
 void consumer_assign(struct speed *speed);
 void consumer_commit(struct speed *speed);
 void consumer_close(struct speed *speed);

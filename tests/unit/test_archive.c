@@ -3,7 +3,7 @@
 #include "common/base.h"
 #include "tests/unit/unit.h"
 
-#include "batch/plan.h"
+#include "common/plan.h"
 #include "common/archive_manifest.h"
 #include "common/kernel/json.h"
 #include "common/mem.h"

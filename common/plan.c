@@ -1,5 +1,5 @@
 #include "common/base.h"
-#include "batch/plan.h"
+#include "common/plan.h"
 
 struct plan_piece plan_at(const struct archive_part *archive, int64_t kafka_first, int64_t offset)
 {

@@ -1,7 +1,7 @@
 /* Where each offset of a partition is read from: a file of the archive that has it, else Kafka to the end,
  * else it is gone. Pure. */
-#ifndef BATCH_PLAN_H
-#define BATCH_PLAN_H
+#ifndef COMMON_PLAN_H
+#define COMMON_PLAN_H
 
 #include "common/archive.h"
 
