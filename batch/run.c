@@ -113,6 +113,9 @@ static int run_insert(struct run *run, struct err *err)
 			    run->replay ? database_number(replay_of, run->replay->run) : NULL },
 		    &result, err))
 		return -1;
+	if (!PQntuples(result))
+		return err_set(err, ERR_SUPERSEDED, "run %" PRId64 " was pruned meanwhile; hint: once more",
+			run->replay->run);
 	run->run = pg_number(result, 0, 0);
 	FAILPOINT("run.inserted");
 	progress_start(&run->progress, run->lock, run->run);

@@ -5,6 +5,7 @@ import os
 import random
 import time
 
+import psycopg2
 import pytest
 
 from harness import order, wait_until
@@ -161,6 +162,28 @@ def test_the_log_below_is_another(world):
     world.sql("UPDATE lambda.runs SET records = records + 1, counted = counted + 1 WHERE run = 1")
     done = world.batch("replay", "--from", "2099-01-01T00:00")
     assert done.returncode == 65 and "cannot go on from it" in done.stdout, done.stdout
+
+
+def test_its_base_is_not_pruned_meanwhile(world):
+    world.produce([order("a1", "5.00")])
+    world.run_batch()
+    pause_for_a_second()
+    since = now()
+    world.produce([order("b1", "7.00")])
+    world.run_batch()
+    with psycopg2.connect(world.postgres) as held, held.cursor() as cursor:
+        cursor.execute("LOCK TABLE lambda.customers IN ACCESS EXCLUSIVE MODE")      # the replay waits for it, when all is read
+        replay = world.start("lambda-batch", "replay", "--from", since)
+        wait_until(lambda: world.sql("SELECT 1 FROM lambda.runs WHERE replay_of = 1"), 20, "it is at work")
+        done = world.batch("prune", "--keep", "1", "--connect-wait", "1s")
+        assert done.returncode == 0, done.stdout
+    held.close()
+    assert replay.wait(30) == 0, replay.text()
+    assert world.sql("SELECT state FROM lambda.runs ORDER BY run") == [("published",)] * 3
+    world.run_batch()
+    assert rows(world, 3) == rows(world, 4) and counts(world, 3) == counts(world, 4)
+    assert world.batch("prune", "--keep", "1").returncode == 0
+    assert world.sql("SELECT state FROM lambda.runs ORDER BY run") == [("pruned",)] * 3 + [("published",)]
 
 
 def test_from_the_archive(world):
