@@ -57,10 +57,11 @@ class Feeder:
             self.homes[mark] = zlib.crc32(str(key).encode("utf-8", "replace")) % self.partitions
         return self.homes[mark]
 
-    def send(self, value, partition=None):
+    def send(self, value, partition=None, timestamp_ms=0):
+        """timestamp_ms: of the record; 0: now"""
         while True:
             try:
-                self.producer.produce(self.topic, value, partition=self.home(value) if partition is None else partition,
+                self.producer.produce(self.topic, value, partition=self.home(value) if partition is None else partition, timestamp=timestamp_ms,
                                       on_delivery=self.delivered)
                 self.sent += 1
                 return

@@ -45,6 +45,7 @@ def archive_retention(n):
     n.clean_batch()
     n.wait(lambda: n.place.feeder.sent >= enough, 30)
     n.place.delete_below(below)
+    n.place.whole_log = False
     expect(n, Batch(n.place, ["run"], n.place.env), 65)     # Kafka alone has not all of it
     n.clean_batch()
     n.happened("records of the archive taken by retention")

@@ -7,6 +7,7 @@ them asks whether all answers are what the oracle says. See docs/faults.md.
   make faults FAULTS='--only redis'      only kinds whose names begin so; --list lists them
 """
 import argparse
+import collections
 import contextlib
 import json
 import os
@@ -158,7 +159,7 @@ class Nemesis:
         self.servers.heal()
         with contextlib.suppress(Exception):
             self.place.redis_client().config_set("maxmemory", "0")
-        self.place.heal(self.rng.randint(1, 2))
+        self.place.heal(self.rng.randint(1, 2), self.rng.randint(1, 2))
 
     def verify(self, within_s):
         """Seconds until all answers were exact, None if they did not become so."""
@@ -173,8 +174,9 @@ class Nemesis:
             self.violation(f"a run ended with {status}: {text}")
         with self.place.truth.lock:
             expected = harness.expected_days(self.place.truth.exact)
+            kappa_days = kappa.expected_days(self.place.truth)
         told = None
-        while (told := self.differs(expected)) is not None:
+        while (told := self.differs(expected) or self.kappa_differs(kappa_days)) is not None:
             if time.monotonic() - whole > within_s + self.args.patience:
                 self.violation(f"not exact, {within_s + self.args.patience} s after the heal: {told}")
                 return None
@@ -197,26 +199,33 @@ class Nemesis:
             served, provenance = self.place.served_days(days[0], days[-1])
             if served != expected:
                 return harness.difference(expected, served, provenance)
-            return self.late_differs() or self.customers_differ()
+            return self.late_differs("merged") or self.customers_differ("merged")
         except (OSError, AssertionError, ValueError) as error:
             return repr(error)
 
-    def late_differs(self):
+    def kappa_differs(self, expected):
+        """The same of the Kappa view, by its rules."""
+        try:
+            return kappa.days_differ(self.place, expected) or self.late_differs("kappa") or self.customers_differ("kappa")
+        except (OSError, AssertionError, ValueError) as error:
+            return f"kappa: {error!r}"
+
+    def late_differs(self, view):
         with self.place.truth.lock:
             exact = self.place.truth.exact
             expected = {date: late_of(exact, date) for date in {late.date for late in exact.late_events.values()}}
         for date, late in sorted(expected.items()):
-            served = served_late(self.place.answer(f"/v1/late?date={date}"))
+            served = served_late(self.place.answer(f"/v1/late?date={date}&view={view}"))
             if served != late:
-                return f"the late ledger of {date} is {served}, not {late}"
+                return f"the late ledger of {date} ({view}) is {served}, not {late}"
         return None
 
-    def customers_differ(self):
+    def customers_differ(self, view):
         """Some of them, others each time."""
         with self.place.truth.lock:
             known = sorted({who for who, _, _ in self.place.truth.exact.customers})
         for who in self.sample.sample(known, min(3, len(known))):
-            got = ask_customer(self.place, who, "?window=48h")
+            got = ask_customer(self.place, who, f"?window=48h&view={view}")
             with self.place.truth.lock:
                 wrong = customer_differs(self.place.truth.exact, who, got)
             if wrong:
@@ -241,7 +250,7 @@ class Nemesis:
         self.place = places.Place(self.servers, name, directory, seed, self.args.rate)
         self.observer = Observer(self.place, self.violation)
         try:
-            self.place.heal(2)
+            self.place.heal(2, 1)
             self.observer.start()
             self.place.feeder.go()
             for i, kind in enumerate(chosen):
@@ -257,6 +266,10 @@ class Nemesis:
                     if self.verify(kinds.RECOVERY_S) is None:
                         break
                 self.place.feeder.go()
+            else:
+                self.now = "kappa: the same log twice (at the end)"
+                self.place.feeder.pause()
+                kappa.same_rows(self)
         except Exception as error:
             traceback.print_exc()
             self.violation(f"the round broke off: {error!r}")
@@ -326,9 +339,16 @@ class Nemesis:
 
 
 def choose(seed, n, only):
-    """The faults of a round: consecutive seeds go round all kinds, so that none is left out for long."""
-    names = sorted(name for name in kinds.KINDS if any(name.startswith(prefix) for prefix in only))
-    random.Random(0).shuffle(names)
+    """The faults of a round: consecutive seeds go round all kinds, so that none is left out for long; each has some of most themes."""
+    themes = collections.defaultdict(list)
+    for name in sorted(name for name in kinds.KINDS if any(name.startswith(prefix) for prefix in only)):
+        themes[name.split(":")[0]].append(name)
+    rng, places_of = random.Random(0), {}
+    for of_theme in themes.values():
+        rng.shuffle(of_theme)
+        first = rng.random()
+        places_of.update({name: (i + first) / len(of_theme) for i, name in enumerate(of_theme)})
+    names = sorted(places_of, key=places_of.get)
     picked = [names[(seed * n + i) % len(names)] for i in range(n)]
     random.Random(seed).shuffle(picked)
     return [kinds.KINDS[name] for name in picked]
@@ -384,7 +404,14 @@ if __name__ == "__main__":
     # the programs are known to the harness when it is imported
     os.environ["LAMBDA_TEST_PROGRAMS"] = os.path.abspath(arguments().programs)
     import kinds
+    import kappa
     import kinds_archive  # noqa: F401
+    import kinds_batch  # noqa: F401
+    import kinds_kappa  # noqa: F401
+    import kinds_replay  # noqa: F401
+    import kinds_servers  # noqa: F401
+    import kinds_serving  # noqa: F401
+    import kinds_speed  # noqa: F401
     import place as places
     import report
     import scenarios

@@ -4,6 +4,7 @@
 - coverage goes back, but for an answer with `rebuilding`
 - orders by customer in Redis are not those of the log
 - a run's counts or days are not what the log below its cut comes to; it corrects anything but events that stand in two partitions
+- what kappa.KappaObserver says
 What cannot be asked while a fault lasts is passed over, and counted."""
 import collections
 import json
@@ -14,6 +15,7 @@ import time
 import psycopg2
 import redis
 
+from kappa import KappaObserver, e4
 from truth import HOUR_MS, Days, Fold
 
 PAUSE_S = 0.25
@@ -36,6 +38,7 @@ class Observer:
         self.days = None
         self.runs = {}              # run -> {(date, currency): (gross, refunds, orders, refund_count)}
         self.cuts = {}              # run -> {partition: next offset}
+        self.kappa = KappaObserver(place, self.violation, self.counts)
         self.told = set()
         self.stopping = self.is_blind = False
         self.looked = threading.Event()
@@ -71,7 +74,8 @@ class Observer:
 
     def run(self):
         while not self.stopping:
-            for look in () if self.is_blind else (self.look_at_redis, self.look_at_runs, self.look_at_answers):
+            looks = (self.look_at_redis, self.look_at_runs, self.look_at_answers, self.kappa.look_at_store, self.kappa.look_at_answer)
+            for look in () if self.is_blind else looks:
                 try:
                     look()
                 except (OSError, redis.RedisError, psycopg2.Error, ValueError):
@@ -206,11 +210,15 @@ class Observer:
             self.violation(f"run {run}: {counts} do not add up")
         stored = {(str(day), currency): (g, r, o, c) for day, currency, g, r, o, c in self.place.sql(
             "SELECT day, currency, gross_e4, refunds_e4, orders, refund_count FROM lambda.revenue_days WHERE run = %s", run)}
-        if stored != days:
+        if stored != days and self.is_there(run):
             self.violation(f"run {run}: its days are not those of the log below its cut")
         self.runs[run], self.cuts[run] = stored, cut
         self.counts["runs compared"] += 1
         self.look_at_corrections(run)
+
+    def is_there(self, run):
+        """It was not pruned while it was looked at."""
+        return bool(self.place.sql("SELECT 1 FROM lambda.runs WHERE run = %s AND state = 'published'", run))
 
     def look_at_corrections(self, run):
         """No id is beyond the horizon, and all rules are the same. So nothing is to be corrected but events that were put into two
@@ -308,9 +316,3 @@ class Observer:
             if not all(a <= b <= c for a, b, c in zip(low.sums[key], shown, high.sums[key])):
                 self.violation(f"answers: {key} is {shown}, but what is covered comes to {low.sums[key]} ({before}), at most to "
                                f"{high.sums[key]} ({after}); {json.dumps(answer)[:600]}")
-
-
-def e4(text):
-    whole, _, fraction = text.partition(".")
-    value = int(whole.lstrip("-") + (fraction + "0000")[:4])
-    return -value if text.startswith("-") else value

@@ -1,4 +1,5 @@
 """A round's world: its topic, names and database on the session's stack, the programs behind proxies, the orders, the truth."""
+import json
 import os
 import random
 import signal
@@ -19,6 +20,9 @@ from truth import Truth  # noqa: E402
 
 # what a run may end with while the world misbehaves (docs/batch.md): refused, server away, spill directory, not published
 BATCH_MAY_END = (0, 69, 74, 75)
+# and what a replay may end with 65 for (docs/replay.md)
+REPLAY_REFUSES = ("no run that is kept ends before", "cannot take that back", "goes further than the published one", "was rolled back",
+                  "a replay has nothing to go on from")
 SPEED_ARGS = ("-X", "session.timeout.ms=6000")
 
 
@@ -72,16 +76,16 @@ class Servers(harness.Stack):
 
 
 class Batch:
-    """A run, or another command of lambda-batch, in the background."""
+    """A run, or another command of lambda-batch, or one of lambda-speed, in the background."""
 
-    def __init__(self, place, args, env):
+    def __init__(self, place, args, env, program="lambda-batch"):
         self.place = place
         self.log_path = place.path(f"batch.{place.n_batches}.log")
         place.n_batches += 1
-        self.may_end = BATCH_MAY_END
+        self.may_end, self.refuses = BATCH_MAY_END, ()
         self.expected_kill = any(k in env for k in ("LAMBDA_FAILPOINT",))
         self.log = open(self.log_path, "ab")
-        self.popen = subprocess.Popen([os.path.join(harness.PROGRAMS, "lambda-batch"), *args], env=env, stdin=subprocess.DEVNULL,
+        self.popen = subprocess.Popen([os.path.join(harness.PROGRAMS, program), *args], env=env, stdin=subprocess.DEVNULL,
                                       stdout=self.log, stderr=self.log)
         place.batches.append(self)
 
@@ -121,12 +125,19 @@ class Batch:
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
             return log.read()
 
+    def ended_well(self):
+        status = self.popen.returncode
+        return status in self.may_end or status == -signal.SIGKILL and self.expected_kill or \
+            status == 65 and any(why in self.text() for why in self.refuses)
+
 
 class Place(harness.World):
     def __init__(self, servers, name, directory, seed, rate, partitions=4):
         self.n_batches, self.n_programs = 0, 0
         self.batches, self.speeds, self.served = [], [], None
+        self.kappas = {}        # version -> its workers
         self.archive = None     # its directory, once there is one
+        self.whole_log = True   # Kafka has it from its beginning on
         self.truth = self.feeder = None
         super().__init__(servers, name, directory, partitions=partitions)
         self.port = fixed_port()
@@ -154,10 +165,10 @@ class Place(harness.World):
         self.served = self.start_program("lambda-serving", ("--listen", f"127.0.0.1:{self.port}"), **env)
         return self.served
 
-    def start_batch(self, *args, **env):
+    def start_batch(self, *args, command=("run",), **env):
         """Once there is an archive, runs read it first."""
         archive = [f"--archive={self.archive}"] if self.archive else []
-        return Batch(self, [*args, *archive, "run"], dict(self.env, **env))
+        return Batch(self, [*args, *archive, *command], dict(self.env, **env))
 
     def start_archive(self, *args, **env):
         """In small files, so that there are many."""
@@ -165,17 +176,37 @@ class Place(harness.World):
         os.makedirs(self.archive, exist_ok=True)
         return Batch(self, [f"--archive={self.archive}", "--archive-file-size=16KiB", "archive", *args], dict(self.env, **env))
 
+    def start_replay(self, since, *args, **env):
+        """since: an argument of --from"""
+        replay = self.start_batch(*args, command=("replay", "--from", since), **env)
+        replay.refuses = REPLAY_REFUSES
+        return replay
+
     def start_move(self, *command, **env):
-        """rollback [RUN] or publish RUN"""
+        """rollback [RUN], publish RUN or prune"""
         return Batch(self, command, dict(self.env, **env))
+
+    def start_kappa(self, version, *args, **env):
+        worker = self.start_program("lambda-speed", (*SPEED_ARGS, "--store=postgres", f"--version={version}", "--from=beginning", *args), **env)
+        self.kappas.setdefault(version, []).append(worker)
+        return worker
+
+    def kappa_command(self, *command, **env):
+        """promote VERSION, rollback, prune [VERSION] or status"""
+        return Batch(self, command, dict(self.env, **env), "lambda-speed")
+
+    def kappa_live(self):
+        """The version that answers, or None."""
+        return (self.sql("SELECT version FROM lambda.kappa_live JOIN lambda.kappa_versions USING (id)") or [(None,)])[0][0]
 
     def published(self):
         """(publication, run), or None."""
         return (self.sql("SELECT publication, run FROM lambda.published") or [None])[0]
 
-    def heal(self, n_speeds):
+    def heal(self, n_speeds, n_kappas):
         """Whatever was stopped goes on, whatever died is started again."""
-        for process in self.speeds + [self.served] + [b for b in self.batches if b.running()]:
+        kappas = [worker for workers in self.kappas.values() for worker in workers]
+        for process in self.speeds + kappas + [self.served] + [b for b in self.batches if b.running()]:
             if process and process.popen.poll() is None:
                 process.popen.send_signal(signal.SIGCONT)
         self.speeds = [s for s in self.speeds if s.running()]
@@ -185,6 +216,24 @@ class Place(harness.World):
             self.start_speed()
         if not self.served or not self.served.running():
             self.start_serving()
+        self.heal_kappas(n_kappas)
+
+    def heal_kappas(self, n_workers):
+        """The live version has so many; one that is begun beside it keeps those that it has, and at least one."""
+        live = self.kappa_live() or "v1"
+        self.kappas.setdefault(live, [])
+        for version, workers in self.kappas.items():
+            workers[:] = [worker for worker in workers if worker.running()]
+            while version == live and len(workers) > n_workers:
+                workers.pop(0).stop(10)
+            while len(workers) < (n_workers if version == live else 1):
+                self.start_kappa(version)
+
+    def end_kappa(self, version):
+        for worker in self.kappas.pop(version, []):
+            if worker.running():
+                worker.popen.send_signal(signal.SIGCONT)
+                worker.stop(10)
 
     def died(self):
         """Programs that ended by themselves though nobody wanted it: (name, status, end of the log)."""
@@ -200,9 +249,8 @@ class Place(harness.World):
         """Runs that ended as none may: (status, end of the log)."""
         bad = []
         for batch in [b for b in self.batches if not b.running()]:
-            status = batch.popen.returncode
-            if status not in batch.may_end and not (status == -signal.SIGKILL and batch.expected_kill):
-                bad.append((status, batch.text()[-1500:]))
+            if not batch.ended_well():
+                bad.append((batch.popen.returncode, f"{' '.join(batch.popen.args[1:])}: {batch.text()[-1500:]}"))
             batch.log.close()
             self.batches.remove(batch)
         return bad
@@ -212,6 +260,11 @@ class Place(harness.World):
         return redis.Redis(host="127.0.0.1", port=self.stack.direct["redis"], socket_timeout=10)
 
     # --- answers
+
+    def ask(self, path):
+        """(status, what the body says)."""
+        status, _, body = self.get(path)
+        return status, json.loads(body)
 
     def coverage(self):
         """{partition: offset} of what serving shows, or None while it cannot be asked."""
