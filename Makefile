@@ -214,6 +214,10 @@ bench: deps-build-stack-test ## measures: events per second, latency (minutes)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tests/bench/bench.py --programs $(BIN)
 
+units-check: deps-build-stack-test-units ## runs systemd's units under a real systemd, in a container (as root; fetches a Debian once; 2 minutes)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tests/check.py --build $(B) --programs $(BIN) tests/system/units.py
+
 lint: deps-lint deps-build-test ## format, clang-tidy, cppcheck, include layering, shellcheck
 	$(Q)tests/lint/lint.sh
 
@@ -237,7 +241,7 @@ print-cppflags:
 	@echo $(CPPF)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@printf '\n'; sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
-.PHONY: all clean demo story check unit unit-programs fuzz fuzzers valgrind up down faults faults-report faults-check soak bench lint fmt install wrong-clock print-cppflags help FORCE
+.PHONY: all clean demo story check unit unit-programs fuzz fuzzers valgrind up down faults faults-report faults-check soak bench units-check lint fmt install wrong-clock print-cppflags help FORCE

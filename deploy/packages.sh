@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian 12 packages that a part of this project needs, and only those that are missing.
 #
-#   deploy/packages.sh GROUP...          build, stack, test, lint, valgrind, runtime: see table() below
+#   deploy/packages.sh GROUP...          build, stack, test, lint, units, valgrind, runtime: see table() below
 #   DEPS=no deploy/packages.sh GROUP...  installs nothing: names what is missing and exits 69
 #
 # Silent when all is there. Needs root, or a user with sudo, when something is missing. A Redis or PostgreSQL that is
@@ -27,6 +27,7 @@ table()
 		test     gcc libc6-dev make pkg-config libcmocka-dev
 		test     python3 python3-venv python3-pytest python3-confluent-kafka python3-psycopg2 python3-redis kcat curl zstd jq tzdata
 		lint     clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck docker-compose systemd
+		units    systemd-container debootstrap
 		valgrind valgrind
 		runtime  librdkafka1 libhiredis0.14 libpq5 libuv1 libzstd1 libxxhash0 tzdata ca-certificates curl
 	EOF
