@@ -196,19 +196,30 @@ def test_how_runs_end(deployed):
     deployed.settings()
     deployed.edit("lambda-batch.service", soon)
     world.delete_below({0: 10})
-    m.systemctl("reset-failed", status=None)
+    m.systemctl("reset-failed", "lambda-batch", status=None)
     m.systemctl("start", "lambda-batch", status=1)
     assert m.show("lambda-batch", "Result", "ExecMainStatus", "ActiveState", "NRestarts") == {
         "Result": "exit-code", "ExecMainStatus": "65", "ActiveState": "failed", "NRestarts": "0"}
     deployed.settings(LAMBDA_ARCHIVE="/var/lib/lambda/archive")
 
+    # Kappa reads the archive that batch writes, at the same time
+    m.systemctl("reset-failed", "lambda-batch", status=None)
+    deployed.edit("lambda-batch.service", soon + "ExecStartPre=/usr/local/bin/lambda-batch archive\n")
+    world.produce([order("after")], partition=0)
+    m.systemctl("start", "lambda-batch", *SERVICES)
+    wait_until(lambda: world.sql("SELECT count(*), sum(next_offset) FROM lambda.kappa_offsets") == [(4, 200001)], 60,
+               lambda: m.journal("lambda-kappa@v1")[-3000:])
+    assert world.sql("SELECT min(start_offset) FROM lambda.kappa_offsets") == [(0,)]
+    deployed.edit("lambda-batch.service", soon)
+    runs = published(world)
+
     # 69: Postgres is away, and comes back
-    m.systemctl("reset-failed", "lambda-batch")
+    m.systemctl("reset-failed", "lambda-batch", status=None)
     world.stack.stop("postgres")
     m.systemctl("start", "lambda-batch", status=1)
     assert m.show("lambda-batch", "Result", "ExecMainStatus") == {"Result": "exit-code", "ExecMainStatus": "69"}
     world.stack.start("postgres")
-    wait_until(lambda: published(world) == 4, 30, lambda: m.systemctl("status", "lambda-batch", status=None))
+    wait_until(lambda: published(world) == runs + 1, 30, lambda: m.systemctl("status", "lambda-batch", status=None))
 
     # and stays away: five starts
     m.systemctl("reset-failed", "lambda-batch", status=None)
