@@ -31,10 +31,13 @@ static const char *pg_hint(const char *state)
 	return NULL;
 }
 
-/* lock_not_available and deadlock_detected: nothing is wrong but the moment. */
+/* lock_not_available and deadlock_detected: nothing is wrong but the moment. numeric_value_out_of_range: no
+ * other moment is better. */
 static enum err_code pg_code(const char *state)
 {
-	return state && (!strcmp(state, "55P03") || !strcmp(state, "40P01")) ? ERR_BUSY : ERR_DATABASE;
+	if (state && (!strcmp(state, "55P03") || !strcmp(state, "40P01")))
+		return ERR_BUSY;
+	return state && !strcmp(state, "22003") ? ERR_DATA : ERR_DATABASE;
 }
 
 /* Length without the line ends that libpq puts behind its messages. */

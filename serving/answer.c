@@ -195,10 +195,12 @@ static bool answer_is_allowed(
 	struct answer *answer, const struct server *server, const struct http_request *request)
 {
 	enum auth_result result = auth_check(&server->auth, request->authorization);
+	bool is_preflight =
+		request->method == HTTP_OPTIONS && request->origin.at && request->request_method.at;
 
 	answer->trusted = result == AUTH_GRANTED;
 	answer->wrong_token = result == AUTH_WRONG;
-	if (answer->trusted || request->method == HTTP_OPTIONS || path_is(request->path, "/livez") ||
+	if (answer->trusted || is_preflight || path_is(request->path, "/livez") ||
 		path_is(request->path, "/readyz"))
 		return true;
 	answer_refuse(answer, 401,

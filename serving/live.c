@@ -39,12 +39,26 @@ static void live_merge(struct live *live, int64_t now, bool use_speed)
 	merge_show(&live->memory, picture, now, live->config->max_speed_age_ms);
 }
 
+struct snapshot *live_snapshot_of(const struct live *live, struct picture *picture)
+{
+	int64_t now = (int64_t)uv_now(live->timer.loop);
+	struct snapshot_input input = {
+		.picture = picture,
+		.wall_ms = clock_wall_ms(),
+		.now_ms = now,
+		.known = live->memory.known,
+		.n_known = live->memory.n_known,
+		.batch_away = now - live->batchview.last_ok_ms > LIVE_BATCH_AWAY_MS,
+	};
+
+	return snapshot_new(&live->rules, &input);
+}
+
 static void live_refresh(struct live *live)
 {
 	int64_t now = (int64_t)uv_now(live->timer.loop);
 	enum live_speed speed = live_speed(live, now);
 	struct question today = { .route = QUESTION_DAY, .today = true, .currency = -1 };
-	struct snapshot_input input = { 0 };
 	struct problem problem;
 	struct snapshot *snapshot;
 
@@ -53,13 +67,7 @@ static void live_refresh(struct live *live)
 	live_merge(live, now, speed == LIVE_SPEED_USE);
 	if (!live->memory.shown)
 		return;
-	input.picture = live->memory.shown;
-	input.wall_ms = clock_wall_ms();
-	input.now_ms = now;
-	input.known = live->memory.known;
-	input.n_known = live->memory.n_known;
-	input.batch_away = now - live->batchview.last_ok_ms > LIVE_BATCH_AWAY_MS;
-	snapshot = snapshot_new(&live->rules, &input);
+	snapshot = live_snapshot_of(live, live->memory.shown);
 	snapshot_unref(live->snapshot);
 	live->snapshot = snapshot;
 	live->rendered_ms = now;

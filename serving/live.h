@@ -37,6 +37,8 @@ void live_release(struct live *live);
 
 /* What to answer a question of that view from; borrowed; NULL: nothing, live_explain() says why. */
 struct snapshot *live_snapshot(const struct live *live, enum question_view view);
+/* A picture of the two views as of now, which may have grown stale; the caller owns one reference. */
+struct snapshot *live_snapshot_of(const struct live *live, struct picture *picture);
 /* What is answered with where no view was asked for. */
 enum question_view live_view(const struct live *live);
 /* Why there is no snapshot: a problem with status 503, or 404 where there will not be one. */

@@ -3,15 +3,11 @@
 
 #include "common/mem.h"
 
-enum { MERGE_GENERATIONS_MAX = 64 };
-
-/* handover_join() on our copies. */
+/* handover_join() on our copies. There may be many: each run that waits or fails has opened one. */
 static int join_generations(const struct speed_partition *partition, int64_t run, int64_t cut)
 {
-	struct generation ranges[MERGE_GENERATIONS_MAX];
+	SCOPED(xfreep) struct generation *ranges = xcalloc(partition->n_gens, sizeof(*ranges));
 
-	if (partition->n_gens > MERGE_GENERATIONS_MAX)
-		return -1;
 	for (size_t i = 0; i < partition->n_gens; i++)
 		ranges[i] = partition->gens[i].range;
 	return handover_join(ranges, partition->n_gens, run, cut);

@@ -31,7 +31,7 @@ struct pg_link {
 	PGconn *conn;
 	PGresult *result; /* of the call under way; owned */
 	struct err lost; /* the connection has failed, which the timer will tell */
-	struct pg_link_call check; /* of the schema's version */
+	struct pg_link_call check; /* of the schema's version; settings of the session */
 	struct err refusal; /* code ERR_NONE: the schema was right, or could not be asked for */
 	enum pg_link_state state;
 	bool away, running; /* running: the first call is under way */
@@ -182,7 +182,7 @@ static void pg_link_check(struct pg_link *link)
 
 	PQsetnonblocking(link->conn, 1);
 	link->state = PG_LINK_CHECKING;
-	link->check = (struct pg_link_call){ .done = pg_link_on_checked, .sql = sql_migrations_version };
+	link->check = (struct pg_link_call){ .done = pg_link_on_checked, .sql = sql_serving_session };
 	link->check.next = link->calls; /* those who asked before it was up come behind */
 	link->calls = &link->check;
 	if (!link->check.next)

@@ -6,7 +6,7 @@
  *   that wait end with an error, and the connection is opened again after a pause (100 ms, doubling up to 2
  * s);
  * - a database with another schema than ours is treated the same;
- * - a statement that Postgres refuses ends with an error of its own.
+ * - a statement that Postgres refuses, or ends because it takes too long, ends with an error of its own.
  * The first failure after a time of health is logged, another schema too, and the recovery. One thread: the
  * loop's. A host name is resolved by libuv, for libpq would block (in a list of hosts it does). */
 #ifndef SERVING_PG_LINK_H

@@ -10,12 +10,14 @@ void product_read_ask(struct product_read *read, const char *base, const struct 
 {
 	SCOPED(redis_command_release) struct redis_command command = { 0 };
 
-	*read = (struct product_read){ .day = day };
+	product_read_release(read);
+	read->day = day;
+	read->runs = xcalloc(partition->n_gens, sizeof(*read->runs));
 	redis_command_start(&command);
 	redis_command_text(&command, "HGETALL");
 	redis_command_format(&command, "%s:state", base);
 	redis_link_add(transaction, &command);
-	for (size_t g = 0; g < partition->n_gens && read->n_runs < PRODUCT_READ_GENERATIONS; g++) {
+	for (size_t g = 0; g < partition->n_gens; g++) {
 		int64_t id = partition->gens[g].range.run;
 
 		if (id < run)
@@ -38,6 +40,12 @@ void product_read_ask(struct product_read *read, const char *base, const struct 
 		redis_command_format(&command, "%s:%" PRId64 ":p:%" PRId32, base, id, day);
 		redis_link_add(transaction, &command);
 	}
+}
+
+void product_read_release(struct product_read *read)
+{
+	free(read->runs);
+	*read = (struct product_read){ 0 };
 }
 
 static bool text_is(const redisReply *reply, const char *text)

@@ -8,19 +8,18 @@
 #include "serving/redis_link.h"
 #include "serving/view.h"
 
-enum { PRODUCT_READ_GENERATIONS = 64 };
-
-/* What was asked for. */
+/* What was asked for. Zeroed at start. */
 struct product_read {
 	int32_t day;
 	size_t n_runs;
-	int64_t runs[PRODUCT_READ_GENERATIONS];
+	int64_t *runs; /* owned */
 };
 
 /* Asks for the generations from `run` on that the partition has by our copy of it. The caller sends and
  * releases *transaction. */
 void product_read_ask(struct product_read *read, const char *base, const struct speed_partition *partition,
 	int64_t run, int32_t day, struct redis_link_transaction *transaction);
+void product_read_release(struct product_read *read);
 
 /* reply: of EXEC; its elements change their order, and *ret_view, which the caller releases, borrows from it.
  * *ret_other: there is a generation from `run` on that was not asked for; ask again once our copy knows it. A

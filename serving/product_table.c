@@ -70,13 +70,13 @@ char *product_table_unnamed(const struct product_table *products)
 	char *text = NULL;
 	size_t n = 0;
 
-	out_init(&out, 1 << 20);
+	out_init(&out, PRODUCT_TABLE_UNNAMED_MAX_BYTES);
 	out_raw(&out, "{");
-	for (size_t r = 0; r < products->rows.n && n < 1000; r++) {
+	for (size_t r = 0; r < products->rows.n; r++) {
 		const struct product_row *row = table_at(&products->rows, r);
 		size_t len = strnlen(row->key.sku, sizeof(row->key.sku));
 
-		if (row->name)
+		if (row->name || out.len + 2 * len + 4 > PRODUCT_TABLE_UNNAMED_MAX_BYTES)
 			continue;
 		out_raw(&out, "%s\"", n++ ? "," : "");
 		for (size_t i = 0; i < len; i++)

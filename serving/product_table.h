@@ -35,8 +35,10 @@ struct product_row *product_table_find(
 MUST_USE int product_table_add_chunk(
 	struct product_table *products, const struct redis_chunk *chunk, struct err *err);
 
-/* A Postgres array of the products without a name, which the caller frees; NULL when all have one. At most
- * 1,000: the rest stays without. */
+enum { PRODUCT_TABLE_UNNAMED_MAX_BYTES = 4 << 20 };
+
+/* A Postgres array of the products without a name, which the caller frees; NULL when all have one. Those that
+ * would make it larger than the greatest size stay without, some 300,000 usual ones before. */
 char *product_table_unnamed(const struct product_table *products);
 
 /* The answer to a question of route PRODUCTS; the caller owns one reference. NULL with a problem. */

@@ -52,6 +52,7 @@ static void product_load_forget(struct product_load *load)
 		body_unref(load->answers[i].body);
 	memset(load->answers, 0, sizeof(load->answers));
 	product_table_release(&load->table);
+	product_read_release(&load->read);
 	snapshot_unref(load->snapshot);
 	free(load->names);
 	free(load->days);
@@ -94,6 +95,66 @@ static struct body *product_load_answer(
 	return slot->body ? body_ref(slot->body) : NULL;
 }
 
+/* Was it made of the batch view, or of the version, that is in use? */
+static bool product_load_is_of(const struct product_load *load, const struct snapshot *snapshot)
+{
+	const struct picture *mine = load->snapshot ? load->snapshot->picture : NULL;
+
+	return mine && (load->kappa ? mine->kappa.promotion == snapshot->picture->kappa.promotion
+				    : mine->batch == snapshot->picture->batch);
+}
+
+/* How old what it has from the speed view may become: as old as in all other answers. 0: nothing is to be
+ * kept.
+ */
+static int64_t product_load_keeps_ms(const struct product_load *load)
+{
+	const struct live *live = load->products->live;
+	bool speed = !load->problem.status && !load->kappa && load->snapshot->picture->speed;
+
+	return speed && product_load_is_of(load, live->snapshot) ? live->config->max_speed_age_ms : 0;
+}
+
+/* The speed view cannot be asked now: takes what the last load of these days had from it, so that a short
+ * fault lowers no number. False: there is none, or it is too old. */
+static bool product_load_inherit(struct product_load *load)
+{
+	struct products *products = load->products;
+	const struct snapshot *shown = products->live->snapshot;
+
+	for (size_t i = 0; i < PRODUCTS_KEPT && shown && shown->picture->speed; i++) {
+		struct product_load *last = products->kept[i];
+
+		if (!last || last == load || last->state != PRODUCT_LOAD_READY || last->from != load->from ||
+			last->to != load->to ||
+			load->ready_ms - last->snapshot->picture->made_ms >= product_load_keeps_ms(last))
+			continue;
+		product_table_release(&load->table);
+		load->table = last->table;
+		product_table_init(&last->table);
+		snapshot_unref(load->snapshot);
+		load->snapshot = live_snapshot_of(products->live, last->snapshot->picture);
+		product_load_free(last);
+		products->kept[i] = NULL;
+		return true;
+	}
+	return false;
+}
+
+/* The answer must not claim what the speed view would add. */
+static void product_load_drop_speed(struct product_load *load)
+{
+	struct snapshot *without = snapshot_without_speed(load->snapshot);
+
+	snapshot_unref(load->snapshot);
+	load->snapshot = without;
+	for (size_t i = 0; i < load->table.rows.n; i++) {
+		struct product_row *row = table_at(&load->table.rows, i);
+
+		row->provisional_e4 = row->provisional_units = 0;
+	}
+}
+
 static void product_load_finish(struct product_load *load)
 {
 	struct waiter *waiter = load->waiters;
@@ -104,18 +165,8 @@ static void product_load_finish(struct product_load *load)
 	load->fresh_ms = (load->ready_ms - load->started_ms) * PRODUCTS_SHARE;
 	if (load->fresh_ms < PRODUCTS_FRESH_MS || load->problem.status || load->speed_away)
 		load->fresh_ms = PRODUCTS_FRESH_MS;
-	if (!load->problem.status &&
-		load->speed_away) { /* the answer must not claim what the speed view would add */
-		struct snapshot *without = snapshot_without_speed(load->snapshot);
-
-		snapshot_unref(load->snapshot);
-		load->snapshot = without;
-		for (size_t i = 0; i < load->table.rows.n; i++) {
-			struct product_row *row = table_at(&load->table.rows, i);
-
-			row->provisional_e4 = row->provisional_units = 0;
-		}
-	}
+	if (!load->problem.status && load->speed_away && !product_load_inherit(load))
+		product_load_drop_speed(load);
 	while (waiter) {
 		struct waiter *next = waiter->next;
 		struct problem problem;
@@ -184,6 +235,14 @@ static void product_load_on_reply(struct product_load *load)
 		product_load_go_on(load);
 }
 
+static void product_load_check(struct product_load *load, const char *view, const struct err *err)
+{
+	if (err && err->code == ERR_DATA)
+		problem_set(&load->problem, 500, "a sum of these amounts does not fit 64 bits");
+	else if (err)
+		problem_set(&load->problem, 503, "the %s view cannot be asked for products now", view);
+}
+
 /* The product of a row that begins with currency and sku; NULL: it can be none. */
 static struct product_row *product_load_row(struct product_load *load, const PGresult *result, int row)
 {
@@ -197,8 +256,7 @@ static void product_load_on_rows(struct pg_link_call *call, const PGresult *resu
 {
 	struct product_load *load = CONTAINER_OF(call, struct product_load, call);
 
-	if (err)
-		problem_set(&load->problem, 503, "the batch view cannot be asked for products now");
+	product_load_check(load, "batch", err);
 	for (int i = 0; !err && i < PQntuples(result); i++) {
 		struct product_row *row = product_load_row(load, result, i);
 
@@ -312,9 +370,8 @@ static void product_load_on_kappa(struct pg_link_call *call, const PGresult *res
 {
 	struct product_load *load = CONTAINER_OF(call, struct product_load, call);
 
-	if (err)
-		problem_set(&load->problem, 503, "the kappa view cannot be asked for products now");
-	else if (!PQntuples(result))
+	product_load_check(load, "kappa", err);
+	if (!err && !PQntuples(result))
 		load->apart = true;
 	for (int i = 0; !err && i < PQntuples(result) && !PQgetisnull(result, i, 0); i++) {
 		struct product_row *row = product_load_row(load, result, i);
@@ -396,20 +453,12 @@ static void products_on_timer(uv_timer_t *timer)
 			if (product_load_start(load) || !load->n_open)
 				product_load_finish(load);
 		} else if (load->state == PRODUCT_LOAD_READY &&
-			   now - load->ready_ms >= load->fresh_ms + PRODUCTS_STALE_MS) {
+			   now - load->ready_ms >= load->fresh_ms + PRODUCTS_STALE_MS &&
+			   now - load->ready_ms >= product_load_keeps_ms(load)) {
 			product_load_free(load);
 			products->kept[i] = NULL;
 		}
 	}
-}
-
-/* Was it made of the batch view, or of the version, that is in use? */
-static bool product_load_is_of(const struct product_load *load, const struct snapshot *snapshot)
-{
-	const struct picture *mine = load->snapshot ? load->snapshot->picture : NULL;
-
-	return mine && (load->kappa ? mine->kappa.promotion == snapshot->picture->kappa.promotion
-				    : mine->batch == snapshot->picture->batch);
 }
 
 /* The newest load for the days that is ready (or not), of what is in use; NULL when there is none. */

@@ -8,7 +8,8 @@
  * fail:
  * - a state that does not join: all over again with the newest snapshot, three times, then as if Redis were
  * away;
- * - Redis away: the batch part alone, marked speed_unavailable;
+ * - Redis away: what the last load of these days had from it, marked speed_stale, for as long as the other
+ *   answers keep it; if there was none, the batch part alone, marked speed_unavailable;
  * - Postgres away: a problem with status 503. One thread: the loop's. */
 #ifndef SERVING_PRODUCTS_H
 #define SERVING_PRODUCTS_H

@@ -85,6 +85,7 @@ def test_a_browser_asks_first_and_without_a_token(world):
     status, headers, _ = world.get(DAY, "OPTIONS", {**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"})
     assert status == 204 and "authorization" in headers["Access-Control-Allow-Headers"].lower()
     assert headers["Access-Control-Allow-Origin"] == "https://bi.example"
+    assert [world.get(path, "OPTIONS")[0] for path in (DAY, "/nothing")] == [401, 401]       # that is no browser that asks first
     status, headers, _ = world.get(DAY, headers=origin)
     assert status == 401 and headers["Access-Control-Allow-Origin"] == "https://bi.example"  # so that the page can read why
     status, headers, _ = world.get(DAY, headers={**origin, **bearer(TOKEN)})

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import time
 
+import psycopg2
 import pytest
 
 import harness
@@ -151,6 +152,63 @@ def test_a_postgres_that_hangs(served):
         served.produce([order("c", "1.00")])
         wait_until(lambda: net(served) == "108.00", 10, lambda: served.answer(DAY))
     wait_well(served)
+
+
+def top(world, query=""):
+    answer = world.answer(f"/v1/products/top?date=2026-03-01{query}")
+    return sum(product["units"] for product in answer["products"]), answer["degraded"]
+
+
+def test_products_do_not_go_back_in_a_short_fault(served, stack):
+    wait_until(lambda: top(served) == (2, []), 10, lambda: top(served))
+    stack.stop("redis")
+    try:
+        wait_until(lambda: top(served)[1] == ["speed_stale"], 10, lambda: top(served))
+        for _ in range(30):                                  # several loads, each of which finds no Redis
+            assert top(served)[0] == 2
+            time.sleep(0.1)
+        assert top(served, "&by=units") == (2, ["speed_stale"]) and top(served, "&view=batch")[0] == 1
+    finally:
+        stack.start("redis")
+    wait_until(lambda: top(served) == (2, []), 30, lambda: top(served))
+
+
+def test_names_of_many_products(world):
+    """All of them provisional: their names come from the run before."""
+    world.speed()
+    world.serving()
+    world.produce([order(f"a{i}", "1.00", sku=f"S{i}", time="2026-02-01T12:00:00Z") for i in range(1500)])
+    world.run_batch()
+    world.produce([order(f"b{i}", "1.00", sku=f"S{i}") for i in range(1500)])
+    world.assert_exact()
+    products = world.answer("/v1/products/top?date=2026-03-01&limit=1000")["products"]
+    assert len(products) == 1000 and [p for p in products if p["name"] != f"product {p['sku']}"] == []
+
+
+def test_a_sum_of_products_that_does_not_fit(world):
+    world.speed()
+    world.serving()
+    world.produce([order("a", "1.00"), order("b", "1.00", time="2026-03-02T12:00:00Z")])
+    world.run_batch()
+    world.sql("UPDATE lambda.product_days SET net_e4 = 9223372036854775807")
+    status, _, body = world.get("/v1/products/top?from=2026-03-01&to=2026-03-02")
+    assert status == 500 and "64 bits" in json.loads(body)["detail"]
+    assert world.get("/v1/products/top?date=2026-03-01")[0] == 200
+
+
+def test_a_slow_statement_ends_alone(served):
+    """Not the connection that it came by, and not in Postgres later than here."""
+    mine = "SELECT pid, state FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'lambda-serving products'"
+    top(served)
+    before = served.sql(mine)
+    with contextlib.closing(psycopg2.connect(served.postgres)) as connection:
+        connection.cursor().execute("LOCK TABLE lambda.product_days IN ACCESS EXCLUSIVE MODE")
+        assert served.get("/v1/products/top?date=2026-02-01")[0] == 503
+        wait_until(lambda: served.sql(mine) == [(before[0][0], "active")] or served.sql(mine) == before, 5, "it waits, or has ended")
+        wait_until(lambda: served.sql(mine) == before, 10, lambda: served.sql(mine))
+        connection.rollback()
+    wait_until(lambda: served.get("/v1/products/top?date=2026-02-01")[0] == 200, 10, "it is asked again")
+    assert served.sql(mine) == before
 
 
 def test_servers_by_name_and_postgres_over_tls(served, stack):

@@ -2,7 +2,7 @@
 #include "serving/merge.h"
 #include "tests/unit/unit.h"
 
-enum { PARTS_MAX = 4, GENS_MAX = 4, MAX_AGE = 60000 };
+enum { PARTS_MAX = 4, GENS_MAX = 256, MAX_AGE = 60000 };
 
 /* A speed view in words: gens of each partition as { run, start, next } until a run of -1; every offset of a
  * generation counts as one order, of day = its offset / 1000, so that a hole or a double count shows in the
@@ -161,6 +161,25 @@ static void test_choice(void **state)
 	picture_unref(picture);
 	batch_view_unref(q);
 	batch_view_unref(r);
+	world_release(&world);
+}
+
+/* A run that is complete waits to be published by hand; every later one waits too, and opens a generation. */
+static void test_many_generations(void **state)
+{
+	struct world world;
+	struct batch_view *q = batch(1, 1, false, 1, (int64_t[]){ 10 });
+	struct picture *picture;
+
+	(void)state;
+	world_init(&world);
+	for (int i = 0; i < GENS_MAX; i++)
+		world_add(&world, 0, 1 + i, 10 + i, 11 + i);
+	picture = picture_of(&world, &q, 1, 0);
+	assert_true(picture->whole);
+	assert_int_equal(picture->parts[0].coverage, 10 + GENS_MAX);
+	picture_unref(picture);
+	batch_view_unref(q);
 	world_release(&world);
 }
 
@@ -401,6 +420,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_choice),
+		cmocka_unit_test(test_many_generations),
 		cmocka_unit_test(test_before_first_run),
 		cmocka_unit_test(test_added_partition),
 		cmocka_unit_test(test_batch_alone),

@@ -70,7 +70,7 @@ static struct product_read ask(void)
 	struct speed_generation gens[2] = { { .range = { 3, 0, 10 } }, { .range = { 7, 10, 20 } } };
 	struct speed_partition partition = { .there = true, .n_gens = 2, .gens = gens };
 	SCOPED(redis_link_transaction_release) struct redis_link_transaction transaction = { 0 };
-	struct product_read read;
+	struct product_read read = { 0 };
 
 	product_read_ask(&read, "n:{t/0}", &partition, 7, 15126, &transaction);
 	assert_int_equal(read.n_runs, 1);
@@ -83,7 +83,7 @@ static struct product_read ask(void)
 static void test_whole(void **state)
 {
 	static const struct answer answer = { "c|20", "18", "nGBPa|100|#|7 18|uGBPa|1" };
-	struct product_read read = ask();
+	SCOPED(product_read_release) struct product_read read = ask();
 	redisReply *reply = exec_reply("3,0,10 7,10,20", &answer);
 	struct redis_view view;
 	struct err err = { 0 };
@@ -123,7 +123,7 @@ static void test_other_states(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct product_read read = ask();
+		SCOPED(product_read_release) struct product_read read = ask();
 		redisReply *reply = exec_reply(cases[i].gens, &cases[i].answer);
 		struct redis_view view;
 		struct err err = { 0 };
@@ -152,7 +152,7 @@ static void test_damaged(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct product_read read = ask();
+		SCOPED(product_read_release) struct product_read read = ask();
 		redisReply *reply = exec_reply("7,10,20", &cases[i]);
 		struct redis_view view;
 		struct err err = { 0 };
@@ -169,7 +169,7 @@ static void test_no_exec(void **state)
 {
 	redisReply refused = { .type = REDIS_REPLY_ERROR, .str = (char *)"EXECABORT", .len = 9 };
 	redisReply nothing = { .type = REDIS_REPLY_ARRAY };
-	struct product_read read = ask();
+	SCOPED(product_read_release) struct product_read read = ask();
 	struct redis_view view;
 	struct err err = { 0 };
 	bool other;

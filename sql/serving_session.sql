@@ -1,0 +1,3 @@
+-- a session of serving: the newest migration that was applied; and an end for a statement that takes too long, shortly before
+-- serving gives up on its link (PG_LINK_TIMEOUT_MS), so that only this one fails, and none goes on unseen
+SELECT coalesce(max(version), 0), set_config('statement_timeout', '4500', false) FROM lambda.migrations;
