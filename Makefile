@@ -202,7 +202,7 @@ faults-report: ## writes the figures in docs/faults.md of what 'make faults' lef
 	$(Q)$(PYTHON) tests/faults/report.py $(or $(RESULTS),$(wildcard build/faults/results-*.json))
 
 faults-check: deps-build-stack-test ## sees to it that 'make faults' finds mistakes that are built in on purpose (minutes)
-	$(Q)for plant in '' DOUBLE LOSS CORRECTION; do $(MAKE) --no-print-directory MODE=fault PLANT=$$plant all wrong-clock || exit; done
+	$(Q)for plant in '' DOUBLE LOSS CORRECTION ARCHIVE PROMOTE; do $(MAKE) --no-print-directory MODE=fault PLANT=$$plant all wrong-clock || exit; done
 	$(Q)$(PYTHON) tests/faults/check_plants.py
 
 soak: deps-build-stack-test ## looks whether anything grows: a thousand runs and flushes, LeakSanitizer for batch (CYCLES=n; 10 minutes and more)

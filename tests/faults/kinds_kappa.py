@@ -4,10 +4,12 @@ import time
 
 import proxy
 from kinds import expect, kind
+from kinds_archive import archive_whole
 from kinds_servers import postgres_crash
 
 FLUSHING = ("flush.made", "flush.write", "flush.sent", "flush.acknowledged")
 RECOVERING = ("kappa.loaded", "recovery.sought")
+ARCHIVED = ("archived.record", "archived.end")
 LACKS_S = 40        # a version that was begun beside the live one lacks nothing any more so long after
 AWAKE_S = 11        # a version is worked on so long after its worker's last word, for prune
 
@@ -91,10 +93,7 @@ def kappa_postgres(n):
 # --- another version
 
 def begin_version(n, *args, **env):
-    """Beside the live one; its name, or None where that cannot give the same sums."""
-    if not n.place.whole_log:
-        n.happened("logs whose beginning is gone, not folded again")
-        return None
+    """Beside the live one; its name."""
     version = f"v{n.serial() + 1}"
     n.place.start_kappa(version, *args, **env)
     n.happened("versions begun beside the live one")
@@ -112,11 +111,16 @@ def ask_promote(n, version):
     return status == 0
 
 
+def wait_begun(n, version):
+    """Its worker has come to Postgres: until then there is no such version."""
+    if not n.wait(lambda: n.place.sql("SELECT 1 FROM lambda.kappa_versions WHERE version = %s", version), 15):
+        n.violation(f"{version} is not begun")
+
+
 def promote(n, version):
     def is_live():
         return n.place.kappa_live() == version or ask_promote(n, version)
-    # it is asked for before there is such a version: not before its worker has come to Postgres
-    n.wait(lambda: n.place.sql("SELECT 1 FROM lambda.kappa_versions WHERE version = %s", version), 15)
+    wait_begun(n, version)
     if not n.wait(is_live, LACKS_S):
         n.violation(f"{version} is not promoted after {LACKS_S} s: {n.place.sql('SELECT * FROM lambda.kappa_offsets ORDER BY id, partition')}")
     n.happened("versions promoted")
@@ -150,9 +154,13 @@ def prune_version(n, version):
 @kind("kappa: another version is promoted, rolled back, pruned; kill -9 at any time")
 def kappa_promote(n):
     first = n.place.kappa_live()
-    version = begin_version(n, *n.rng.choice(((), ("--throttle=4000",))))
-    if not version:
-        return
+    version = begin_version(n, *n.rng.choice(((), (f"--throttle={max(500, n.place.feeder.sent // 4)}",))))
+    wait_begun(n, version)
+    behind = n.place.kappas[version][0].popen
+    behind.send_signal(signal.SIGSTOP)
+    ask_promote(n, version)     # what readers get then, they notice
+    n.pause(0.5, 1)
+    behind.send_signal(signal.SIGCONT)
     for _ in range(n.rng.randint(0, 2)):
         n.pause(0.2, 2)
         n.place.kappas[version].pop().kill()
@@ -179,13 +187,32 @@ def kappa_promote(n):
     prune_version(n, version if back else first)
 
 
+@kind("kappa: kill -9 in a replay from the archive", batch=True)
+def kappa_archive(n):
+    """At a certain place, and at any time; more is archived meanwhile."""
+    first = n.place.kappa_live()
+    archive_whole(n)
+    name = n.rng.choice(ARCHIVED)
+    version = begin_version(n, LAMBDA_FAILPOINT=f"{name}:{n.rng.randint(1, 2000 if name == ARCHIVED[0] else 20)}")
+    archiving = n.place.start_archive()
+    victim, = n.place.kappas[version]
+    if n.wait(lambda: not victim.running(), 10):
+        n.happened(f"kappa worker died at {name}")
+    victim.kill()
+    n.place.start_kappa(version)
+    n.pause(0, 1)
+    n.place.kappas[version].pop().kill()
+    n.place.start_kappa(version)
+    archiving.wait()
+    promote(n, version)
+    n.place.end_kappa(first)
+
+
 @kind("kappa: a promotion is stopped on its way, then goes on")
 def kappa_promote_stopped(n):
     """It may hold the live version: whose flushes wait, and are tried again."""
     first = n.place.kappa_live()
     version = begin_version(n)
-    if not version:
-        return
     n.pause(3, 5)
     asked = n.place.kappa_command("promote", version)
     asked.may_end = (0, 69, 75)     # 69: somebody else's lock, or what it held was taken
@@ -204,8 +231,6 @@ def kappa_promote_stopped(n):
 def kappa_promote_twice(n):
     first = n.place.kappa_live()
     version = begin_version(n)
-    if not version:
-        return
     promote(n, version)
     asked = [n.place.kappa_command(*command) for command in (("promote", first), ("rollback",), ("promote", version))]
     for command in asked:
@@ -222,8 +247,6 @@ def kappa_promote_twice(n):
 def kappa_pruned(n):
     """It must not begin the version anew, nor add to what is not there."""
     version = begin_version(n)
-    if not version:
-        return
     n.pause(2, 4)
     worker, = n.place.kappas.pop(version)
     worker.popen.send_signal(signal.SIGSTOP)

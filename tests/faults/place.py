@@ -137,7 +137,6 @@ class Place(harness.World):
         self.batches, self.speeds, self.served = [], [], None
         self.kappas = {}        # version -> its workers
         self.archive = None     # its directory, once there is one
-        self.whole_log = True   # Kafka has it from its beginning on
         self.truth = self.feeder = None
         super().__init__(servers, name, directory, partitions=partitions)
         self.port = fixed_port()
@@ -187,7 +186,9 @@ class Place(harness.World):
         return Batch(self, command, dict(self.env, **env))
 
     def start_kappa(self, version, *args, **env):
-        worker = self.start_program("lambda-speed", (*SPEED_ARGS, "--store=postgres", f"--version={version}", "--from=beginning", *args), **env)
+        """Once there is an archive, it is read first."""
+        archive = [f"--archive={self.archive}"] if self.archive else []
+        worker = self.start_program("lambda-speed", (*SPEED_ARGS, "--store=postgres", f"--version={version}", "--from=beginning", *archive, *args), **env)
         self.kappas.setdefault(version, []).append(worker)
         return worker
 
