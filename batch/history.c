@@ -131,28 +131,42 @@ static int history_check_archive(const struct history *history, const struct con
 
 /* --- what is missing --- */
 
-static int history_missing(const struct ranges *missing, const struct config *config, struct err *err)
+static int history_missing(
+	const struct ranges *missing, bool shrinks, const struct config *config, struct err *err)
 {
 	struct ranges named = { missing->at, missing->n < HISTORY_NAMED ? missing->n : HISTORY_NAMED };
 	SCOPED(xfreep) char *text = ranges_text(&named);
 
 	return err_set(err, ERR_DATA,
 		"orders of '%s' are gone: offsets %s%s are not in Kafka%s, and a run without them would be "
-		"too low; hint: "
+		"too low%s; hint: "
 		"--accept-lost=%" PRId32 ":%" PRId64 "-%" PRId64
 		" (one for each range)%s publishes all the same, and every answer "
 		"says so",
 		config->topic, text, missing->n > named.n ? " ..." : "",
 		*config->archive ? " and not in the archive" : ", and there is no --archive",
+		shrinks ? " (history shrinks: the published run has read some of them; is the archive's disk "
+			  "mounted?)"
+			: "",
 		missing->at[0].partition, missing->at[0].from, missing->at[0].to,
-		missing->at[0].from ? "" : ", or --allow-truncated-history where a log begins late,");
+		missing->at[0].from || shrinks ? ""
+					       : ", or --allow-truncated-history where a log begins late,");
+}
+
+/* What Kafka keeps begins later every day. An archive does not, unless it is not there. */
+static bool history_shrinks(
+	const struct range *hole, const struct config *config, const struct pg_published *base)
+{
+	return *config->archive && !hole->from && hole->partition < base->n_cuts &&
+	       hole->to > base->cuts[hole->partition].first_offset;
 }
 
 /* PARTITION:FROM-TO each; allowed ones are noted, others refuse. */
-static int history_check_holes(
-	struct history *history, const struct ranges *holes, const struct config *config, struct err *err)
+static int history_check_holes(struct history *history, const struct ranges *holes,
+	const struct config *config, const struct pg_published *base, struct err *err)
 {
 	struct ranges missing = { 0 };
+	bool shrinks = false;
 	int failed = 0;
 
 	for (size_t i = 0; i < holes->n; i++) {
@@ -163,22 +177,25 @@ static int history_check_holes(
 				 ": going on without them, as accepted",
 				config->topic, (int)hole.partition, hole.from, hole.to);
 			ranges_add(&history->lost, hole);
-		} else if (!hole.from && config->allow_truncated_history) {
+		} else if (!hole.from && config->allow_truncated_history &&
+			   !history_shrinks(&hole, config, base)) {
 			log_warn("%s/%d begins at offset %" PRId64
 				 ": going on without older orders, as allowed",
 				config->topic, (int)hole.partition, hole.to);
 			history->truncated = true;
 		} else {
 			ranges_add(&missing, hole);
+			shrinks |= history_shrinks(&hole, config, base);
 		}
 	}
 	if (missing.n)
-		failed = history_missing(&missing, config, err);
+		failed = history_missing(&missing, shrinks, config, err);
 	ranges_release(&missing);
 	return failed;
 }
 
-static int history_check_first(struct history *history, const struct config *config, struct err *err)
+static int history_check_first(struct history *history, const struct config *config,
+	const struct pg_published *base, struct err *err)
 {
 	struct ranges holes = { 0 };
 	int failed;
@@ -187,7 +204,7 @@ static int history_check_first(struct history *history, const struct config *con
 		history_plan(&history->parts[i], &holes);
 		history->parts[i].next = history->parts[i].first;
 	}
-	failed = history_check_holes(history, &holes, config, err);
+	failed = history_check_holes(history, &holes, config, base, err);
 	ranges_release(&holes);
 	return failed;
 }
@@ -227,7 +244,7 @@ static int history_fill(struct history *history, rd_kafka_t *rk, const struct co
 		return -1;
 	if (rk && history->archive.present)
 		archive_warn_retention(&history->archive, rk, config);
-	return history_check_first(history, config, err);
+	return history_check_first(history, config, base, err);
 }
 
 int history_open(struct history *ret_history, const struct config *config, const struct pg_published *base,

@@ -218,8 +218,12 @@ static int archive_fill(
 static int archive_open_some(const char *root, const char *topic, int only,
 	const struct archive_faults *faults, struct archive *ret_archive, struct err *err)
 {
-	struct archive archive = { .dir = xasprintf("%s/%s", root, topic) };
+	struct archive archive = { 0 };
 
+	if (access(root, R_OK | X_OK))
+		return err_set(err, ERR_NO_INPUT, "the archive: cannot read the directory '%s': %s", root,
+			strerror(errno));
+	archive.dir = xasprintf("%s/%s", root, topic);
 	if (archive_fill(&archive, only, faults, err)) {
 		archive_release(&archive);
 		return err_wrap(err, "the archive");

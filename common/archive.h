@@ -30,9 +30,10 @@ struct archive {
 	int n_parts; /* at least note.n_partitions */
 };
 
-/* Reads the note and all manifests. Not there: present is false. ERR_NO_INPUT: cannot be read. ERR_DATA: a
- * note or manifest is damaged, is of another log or place than its own, a file has not the size that its
- * manifest says, or two files that meet do not continue one another. */
+/* Reads the note and all manifests. Not there: present is false. ERR_NO_INPUT: cannot be read, or there is no
+ * ROOT: one that is not mounted is no empty one. ERR_DATA: a note or manifest is damaged, is of another log
+ * or place than its own, a file has not the size that its manifest says, or two files that meet do not
+ * continue one another. */
 MUST_USE int archive_open(const char *root, const char *topic, struct archive *ret_archive, struct err *err);
 /* The same, but what is wrong with a file is told to on_fault(), and the file left out. */
 typedef void archive_fault_fn(void *arg, int partition, const char *what);

@@ -210,6 +210,7 @@ static int pg_published_cuts(PGconn *conn, struct pg_published *published, struc
 		cut->latest_event_ms = pg_time(result, i, 2);
 		cut->latest_record_ms = pg_time(result, i, 3);
 		snprintf(cut->tail, sizeof(cut->tail), "%s", PQgetvalue(result, i, 4));
+		cut->first_offset = pg_number(result, i, 5);
 	}
 	return 0;
 }

@@ -40,7 +40,7 @@ MUST_USE int pg_schema_fits(int64_t version, struct err *err);
 
 /* What is published, with what adopt and a resume need. */
 struct pg_cut {
-	int64_t next_offset;
+	int64_t first_offset, next_offset;
 	int64_t latest_event_ms, latest_record_ms; /* struct fold_state; DATETIME_NONE: none */
 	char tail[40];
 };

@@ -47,9 +47,6 @@ int archived_open(struct speed *speed, struct partition *p, struct err *err)
 	archived_close(p);
 	if (!archived_is_used(speed))
 		return 0;
-	if (access(config->archive, R_OK | X_OK))
-		return err_set(err, ERR_NO_INPUT, "--archive: cannot read the directory '%s': %s",
-			config->archive, strerror(errno));
 	if (archive_open_one(config->archive, config->topic, p->number, &archive, err))
 		return -1;
 	if (archive.present && strcmp(archive.note.log, speed->log.identity) != 0) {

@@ -477,6 +477,37 @@ def test_source_archive_needs_an_archive(world, root):
     archive(world, root, "dog", status=64)
 
 
+def test_an_archive_that_is_not_there_is_not_taken_for_an_empty_one(world, root):
+    """Neither without its directory, nor as a mount point without its disk, though a truncated history is allowed."""
+    world.produce([order(f"a{i}") for i in range(20)], partition=0)
+    world.produce([order("b")], partition=1)
+    archive(world, root)
+    world.delete_below({0: 10})
+    allowed = (f"--archive={root}", "--allow-truncated-history")
+    world.run_batch(*allowed)
+    assert world.sql("SELECT counted, truncated FROM lambda.runs") == [(21, False)]
+    os.rename(root, root + "-away")
+    for args in (allowed, (*allowed, "--dry-run"), (*allowed, "--source=archive"), ("--archive=/dev/null",)):
+        done = world.batch("run", *args)
+        assert done.returncode == 66 and "cannot read the directory" in done.stdout, done.stdout
+    os.mkdir(root)
+    for args in (allowed, (*allowed, "--dry-run")):
+        done = world.batch("run", *args)
+        assert done.returncode == 65 and "history shrinks" in done.stdout and "--accept-lost=0:0-10" in done.stdout, done.stdout
+    world.run_batch(*allowed, "--accept-lost=0:0-10")                                   # then it is what is meant
+    world.run_batch(*allowed)
+    os.rmdir(root)
+    os.rename(root + "-away", root)
+    world.run_batch(*allowed)
+    assert world.sql("SELECT counted, truncated, lost FROM lambda.runs WHERE state = 'published' ORDER BY run") == [
+        (21, False, ""), (11, False, "0:0-10"), (11, True, ""), (21, False, "")]
+    world.delete_below({0: 15})
+    world.run_batch("--allow-truncated-history")                                        # without an archive, retention goes on every night
+    world.delete_below({0: 18})
+    world.run_batch("--allow-truncated-history")
+    assert world.sql("SELECT counted, truncated FROM lambda.runs ORDER BY run DESC LIMIT 2") == [(3, True), (6, True)]
+
+
 def test_a_warning_when_retention_is_too_short(world, root):
     world.produce([order("a")], partition=0)
     world.kafka_admin("incremental_alter_configs" if hasattr(confluent_kafka.admin.AdminClient, "incremental_alter_configs") else "alter_configs",
