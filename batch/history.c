@@ -71,7 +71,7 @@ static int history_part(struct history *history, struct part *part, rd_kafka_t *
 	if (known && tail_parse(base->cuts[part->partition].tail, &part->base_tail))
 		return err_set(err, ERR_DATA, "the tail of run %" PRId64 " in lambda.cuts is damaged: '%s'",
 			base->run, base->cuts[part->partition].tail);
-	part->base_cut = known ? base->cuts[part->partition].next_offset : rk ? part->kafka_first : 0;
+	part->base_cut = known ? base->cuts[part->partition].next_offset : 0;
 	part->state = FOLD_STATE_NONE;
 	tail_init(&part->tail);
 	return 0;
@@ -201,8 +201,12 @@ static int history_check_first(struct history *history, const struct config *con
 	int failed;
 
 	for (int i = 0; i < history->n_parts; i++) {
-		history_plan(&history->parts[i], &holes);
-		history->parts[i].next = history->parts[i].first;
+		struct part *part = &history->parts[i];
+
+		history_plan(part, &holes);
+		part->next = part->first;
+		if (i >= base->n_cuts)
+			part->base_cut = part->first;
 	}
 	failed = history_check_holes(history, &holes, config, base, err);
 	ranges_release(&holes);
