@@ -186,6 +186,26 @@ def test_its_base_is_not_pruned_meanwhile(world):
     assert world.sql("SELECT state FROM lambda.runs ORDER BY run") == [("pruned",)] * 3 + [("published",)]
 
 
+def test_its_base_is_pruned_just_then(world):
+    """The replay has found its base, and is about to say so: it waits for whoever prunes, and then for nothing more."""
+    world.produce([order("a1", "5.00")])
+    world.run_batch()
+    pause_for_a_second()
+    since = now()
+    world.produce([order("b1", "7.00")])
+    world.run_batch()
+    for state, status, words in (("published", 0, "is published as publication 3"), ("pruned", 75, "run 1 was pruned meanwhile")):
+        with psycopg2.connect(world.postgres) as held, held.cursor() as cursor:
+            cursor.execute("SELECT state FROM lambda.runs WHERE run = 1 FOR UPDATE")       # as prune does
+            replay = world.start("lambda-batch", "replay", "--from", since, "--base", "1")
+            wait_until(lambda: world.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%INTO lambda.runs%%'"), 20,
+                       replay.text)
+            cursor.execute("UPDATE lambda.runs SET state = %s WHERE run = 1", (state,))
+        held.close()
+        assert replay.wait(30) == status and words in replay.text(), replay.text()
+    assert world.sql("SELECT replay_of FROM lambda.runs WHERE run > 2") == [(1,)]
+
+
 def test_from_the_archive(world):
     """Retention has taken what lies below the older run's cut; the archive has it."""
     rng, ids = random.Random(9), []
