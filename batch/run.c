@@ -192,6 +192,8 @@ static int run_cut(struct run *run, struct err *err)
 	FAILPOINT("run.sealed");
 	log_info("the log is %s, %d partitions; the cut is %s", run->history.log.identity,
 		run->history.n_parts, run_sealed(run) ? "sealed" : "not sealed in every partition");
+	if (run_keep_lock(run, err))
+		return -1;
 	lost = ranges_text(&run->history.lost);
 	return pg_exec(run->lock, sql_run_cut, 6,
 		(const char *const[]){ database_number(number[0], run->run), run->history.log.identity,

@@ -224,6 +224,22 @@ def test_postgres_restarts_in_the_middle_of_a_run(world, stack, phase):
     world.assert_exact(expected=answers)
 
 
+def test_the_session_of_the_lock_is_lost_while_waiting_for_speed(world):
+    """Postgres forgets the run's session before its cut is written down: the run takes the lock again."""
+    speed = world.speed()
+    world.serving()
+    world.produce([order(f"a{i}") for i in range(20)])
+    world.assert_exact()
+    speed.kill()
+    world.produce([order("b")])
+    run = world.start("lambda-batch", "run", "--seal-wait", "3s")
+    wait_until(lambda: "waiting for speed" in run.text(), 20, run.text)
+    assert world.sql("SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
+                     "WHERE l.locktype = 'advisory' AND d.datname = current_database()") == [(True,)]
+    assert run.wait(60) == 0, run.text()
+    assert world.sql("SELECT state, records, sealed FROM lambda.runs") == [("published", 21, False)]
+
+
 def test_the_answer_to_commit_is_lost(world):
     """COMMIT waits for a standby that is not there, and its session is ended meanwhile: committed, but nobody was told."""
     world.speed()
