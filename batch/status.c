@@ -49,10 +49,10 @@ static int status_words(PGconn *conn, struct err *err)
 static int status_json(PGconn *conn, struct err *err)
 {
 	SCOPED(pg_result_free) PGresult *runs = NULL;
-	const char *const params[] = { NULL, NULL, STATUS_RUNS_TEXT };
+	const char *const params[] = { NULL, NULL, STATUS_RUNS_TEXT, "true" };
 	const char *published = "null";
 
-	if (pg_exec(conn, sql_run_reports, 3, params, &runs, err))
+	if (pg_exec(conn, sql_run_reports, 4, params, &runs, err))
 		return -1;
 	for (int i = 0; i < PQntuples(runs); i++)
 		if (*PQgetvalue(runs, i, 2) == 't')

@@ -212,7 +212,8 @@ static void run_question_fill(struct run_question *question)
 		return;
 	}
 	call->sql = sql_run_reports;
-	call->n_params = 3;
+	call->n_params = 4;
+	call->params[3] = asked->route == QUESTION_STATUS ? "true" : "false";
 	call->params[0] = asked->route == QUESTION_RUN ? run_question_number(question, 0, asked->run) : NULL;
 	call->params[1] = asked->route == QUESTION_RUNS && asked->run
 				  ? run_question_number(question, 1, asked->run)

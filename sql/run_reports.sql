@@ -1,4 +1,5 @@
--- reports on runs, newest first: $1 that one alone, with its cuts (or null), $2 those older than that one (or null), $3 how many at most;
+-- reports on runs, newest first: $1 that one alone, with its cuts (or null), $2 those older than that one (or null), $3 how many at most,
+-- $4 and also, however old, what is published and the last one that has ended;
 -- run, state, whether it is published now, at work, waits for publish, and the report as JSON
 WITH pointer AS (
     SELECT p.publication, p.run FROM lambda.published p
@@ -8,11 +9,15 @@ WITH pointer AS (
                      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())) AS yes
 ), utc AS (
     SELECT 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text AS form
-), chosen AS (
-    SELECT * FROM lambda.runs
+), newest AS (
+    SELECT run FROM lambda.runs
     WHERE ($1::bigint IS NULL OR run = $1::bigint) AND ($2::bigint IS NULL OR run < $2::bigint)
     ORDER BY run DESC
     LIMIT $3::bigint
+), chosen AS (
+    SELECT * FROM lambda.runs
+    WHERE run IN (SELECT run FROM newest)
+       OR ($4::boolean AND run IN (SELECT run FROM pointer UNION ALL SELECT max(run) FROM lambda.runs WHERE state <> 'running'))
 )
 SELECT r.run, r.state, pointer.run IS NOT NULL, r.state = 'running' AND at_work.yes,
        r.state IN ('built', 'quarantined') AND r.run > coalesce((SELECT p.run FROM lambda.published p), 0),

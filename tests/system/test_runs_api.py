@@ -62,6 +62,23 @@ def test_runs_and_status(world):
     assert [p["kind"] for p in world.answer("/v1/runs/2")["publications"]] == ["run", "rollback"]
 
 
+def test_what_is_published_is_told_however_old_it_is(world):
+    """A hundred nights that failed: the status still has what is published, and the list its pages."""
+    world.serving()
+    world.produce(pounds("a", 10))
+    world.run_batch()
+    world.sql("INSERT INTO lambda.runs (state, build, fold_version, time_zone, log, base_publication, base_run, message) "
+              "SELECT 'failed', build, fold_version, time_zone, log, 1, 1, 'no' FROM lambda.runs, generate_series(1, 110) WHERE run = 1")
+    report = json.loads(world.batch("status", "--json").stdout)
+    assert report["published"] == 1 and [r["run"] for r in report["runs"]] == [*range(111, 91, -1), 1]
+    status = world.answer("/v1/status")
+    assert status["published"]["run"] == 1 and status["last"]["run"] == 111
+    world.sql("UPDATE lambda.runs SET state = 'running' WHERE run > 5")
+    assert world.answer("/v1/status")["last"]["run"] == 5
+    assert [r["run"] for r in world.answer("/v1/runs?limit=2")["runs"]] == [111, 110]
+    assert [r["run"] for r in world.answer("/v1/runs?limit=2&before=110")["runs"]] == [109, 108]
+
+
 def test_a_run_at_work_is_told(world):
     world.serving()
     world.orders("generate", "--seed", "6", "--count", "200000", "--days", "3")
