@@ -214,6 +214,10 @@ bench: deps-build-stack-test ## measures: events per second, latency (minutes)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tests/bench/bench.py --programs $(BIN)
 
+bench-architectures: deps-build-stack-test ## measures Lambda, Kappa and the hybrid against each other, on one log (10 minutes and more)
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) tests/bench/architectures.py --programs $(BIN)
+
 units-check: deps-build-stack-test-units ## runs systemd's units under a real systemd, in a container (as root; fetches a Debian once; 2 minutes)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(PYTHON) tests/check.py --build $(B) --programs $(BIN) tests/system/units.py
@@ -244,4 +248,4 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@printf '\n'; sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
-.PHONY: all clean demo story check unit unit-programs fuzz fuzzers valgrind up down faults faults-report faults-check soak bench units-check lint fmt install wrong-clock print-cppflags help FORCE
+.PHONY: all clean demo story check unit unit-programs fuzz fuzzers valgrind up down faults faults-report faults-check soak bench bench-architectures units-check lint fmt install wrong-clock print-cppflags help FORCE

@@ -19,6 +19,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "system"))
+import harness  # noqa: E402
 
 
 def percentile(values, share):
@@ -56,22 +57,40 @@ def served_records(world):
 class Watcher(threading.Thread):
     """Remembers when the number of orders in today's answer first reached each value."""
 
-    def __init__(self, port):
+    def __init__(self, port, view="merged"):
         super().__init__(daemon=True)
-        self.port, self.going = port, True
+        self.port, self.view, self.going = port, view, True
         self.steps = []  # (wall clock, orders)
 
     def run(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         last = -1
         while self.going:
-            connection.request("GET", "/v1/revenue/today")
+            connection.request("GET", f"/v1/revenue/today?view={self.view}")
             answer = json.loads(connection.getresponse().read())
             orders = sum(r["orders"] + r["refund_count"] for r in answer["revenue"])
             if orders != last:
                 self.steps.append((time.time(), orders))
                 last = orders
             time.sleep(0.001)
+
+    def begin(self):
+        self.start()
+        harness.wait_until(lambda: self.steps, 10, "a first answer")
+        self.base = self.steps[-1][1]
+
+    def end(self, acked):
+        """When the answer has them all: ms from each acknowledgement to the first answer that holds it."""
+        harness.wait_until(lambda: self.steps[-1][1] - self.base >= len(acked), 60,
+                           lambda: f"{self.steps[-1]} of {len(acked)} after {self.base}")
+        self.going = False
+        self.join()
+        delays, step = [], 0
+        for n, acknowledged in enumerate(acked, 1):
+            while self.steps[step][1] - self.base < n:
+                step += 1
+            delays.append(max(0.0, self.steps[step][0] - acknowledged) * 1000)
+        return delays
 
 
 def warm_up(world):
@@ -81,37 +100,30 @@ def warm_up(world):
                        "the first orders are served")
 
 
-def bench_latency(world, rate, seconds):
-    watcher = Watcher(world.port)
-    watcher.start()
-    harness.wait_until(lambda: watcher.steps, 10, "a first answer")
-    base = watcher.steps[-1][1]
+def live_orders(world, rate, seconds):
+    """Makes orders; returns when Kafka acknowledged each."""
     acks = world.path(f"acks.{rate}")
     done = subprocess.run([f"{harness.PROGRAMS}/orders", "generate", "--rate", str(rate), "--count", str(rate * seconds), "--seed", str(rate),
                            "--ack-log", acks], env=world.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     assert done.returncode == 0, done.stdout
     with open(acks, encoding="ascii") as log:
-        acked = sorted(int(re.split(r"[ \t]", line)[1]) / 1e6 for line in log)
-    harness.wait_until(lambda: watcher.steps[-1][1] - base >= len(acked), 30, lambda: f"{watcher.steps[-1]} of {len(acked)} after {base}")
-    watcher.going = False
-    watcher.join()
-    delays, step = [], 0
-    for n, acknowledged in enumerate(acked, 1):
-        while watcher.steps[step][1] - base < n:
-            step += 1
-        delays.append(max(0.0, watcher.steps[step][0] - acknowledged) * 1000)
+        return sorted(int(re.split(r"[ \t]", line)[1]) / 1e6 for line in log)
+
+
+def bench_latency(world, rate, seconds):
+    watcher = Watcher(world.port)
+    watcher.begin()
+    delays = watcher.end(live_orders(world, rate, seconds))
     print(f"latency   {rate:,}/s for {seconds} s: p50 {statistics.median(delays):.0f} ms, p99 {percentile(delays, 0.99):.0f} ms, "
           f"max {max(delays):.0f} ms ({len(delays)} orders)")
 
 
 def main():
-    global harness
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", required=True)
     parser.add_argument("only", nargs="*", choices=["batch", "speed", "latency", []])
     args = parser.parse_args()
-    os.environ["LAMBDA_TEST_PROGRAMS"] = os.path.abspath(args.programs)
-    import harness  # after the variable is set
+    harness.PROGRAMS = os.path.abspath(args.programs)
 
     orders = int(os.environ.get("BENCH_ORDERS", "1000000"))
     rates = [int(rate) for rate in os.environ.get("BENCH_RATES", "100,10000").split(",")]
