@@ -35,6 +35,7 @@ struct config {
 	const char *customers; /* "yes" or "no" */
 
 	/* batch and speed */
+	bool json; /* status for machines */
 	int64_t rollback_keep_ms;
 	const char *archive; /* ROOT of the archive, or "": there is none; speed: of Kappa mode */
 	struct ranges accept_lost; /* owned; run or version go on although these offsets are gone */
@@ -50,7 +51,6 @@ struct config {
 	int64_t max_change; /* percent; a run that changes more than this waits to be published by hand */
 	bool dry_run; /* a run that changes nothing, and says what it would change */
 	int64_t keep; /* runs that prune leaves */
-	bool json; /* status for machines */
 	const char *replay_from; /* "" or a time, of replay */
 	int64_t replay_base; /* 0: the newest run that fits */
 	/* speed */

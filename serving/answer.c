@@ -174,7 +174,7 @@ static bool answer_get(struct answer *answer, struct server *server, const struc
 		return true;
 	case QUESTION_METRICS:
 		answer_text(answer, 200, "text/plain; version=0.0.4; charset=utf-8",
-			metrics_body(&server->metrics, live, &server->costly.runs->figures));
+			metrics_body(&server->metrics, live, server->costly.runs));
 		return true;
 	case QUESTION_NONE:
 	case QUESTION_N_ROUTES:

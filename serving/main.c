@@ -134,6 +134,7 @@ static int app_close(struct app *app)
 		leaked = uv_loop_close(&app->loop);
 	}
 	live_release(&app->live);
+	runs_release(&app->runs);
 	config_release(&app->config);
 	return leaked;
 }

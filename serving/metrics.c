@@ -216,8 +216,7 @@ static void put_run(struct out *out, const struct runs_figures *figures)
 	}
 }
 
-struct body *metrics_body(
-	const struct metrics *metrics, const struct live *live, const struct runs_figures *figures)
+struct body *metrics_body(const struct metrics *metrics, const struct live *live, const struct runs *runs)
 {
 	const struct snapshot *snapshot = live_snapshot(live, live_view(live));
 	struct out out;
@@ -233,7 +232,8 @@ struct body *metrics_body(
 		put_snapshot(&out, snapshot, clock_wall_ms());
 		put_speed(&out, snapshot);
 	}
-	put_run(&out, figures);
+	put_run(&out, &runs->figures);
+	versions_put_metrics(&out, &runs->versions);
 	put_ms(&out, "process_start_time_seconds", "Start of the process, seconds since 1970.",
 		metrics->started_ms);
 	put_head(&out, "lambda_serving_info", "gauge", "Version of the program.");

@@ -25,7 +25,6 @@ struct metrics {
 void metrics_count(struct metrics *metrics, enum question_route route, int status, uint64_t latency_us);
 
 /* The caller owns one reference. */
-struct body *metrics_body(
-	const struct metrics *metrics, const struct live *live, const struct runs_figures *figures);
+struct body *metrics_body(const struct metrics *metrics, const struct live *live, const struct runs *runs);
 
 #endif

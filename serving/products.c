@@ -382,6 +382,8 @@ static void product_load_on_kappa(struct pg_link_call *call, const PGresult *res
 		}
 		row->provisional_e4 = pg_number(result, i, 2);
 		row->provisional_units = pg_number(result, i, 3);
+		if (!row->name && !PQgetisnull(result, i, 4))
+			row->name = xstrdup(PQgetvalue(result, i, 4));
 	}
 	product_load_on_reply(load);
 }

@@ -14,6 +14,7 @@ struct run_question {
 	struct runs *runs;
 	struct waiter *waiter; /* borrowed until it is told */
 	struct pg_link_call call;
+	char *versions; /* owned; of a question for the status: JSON, asked for first; or NULL */
 	char numbers[3][RUNS_NUMBER_MAX];
 };
 
@@ -80,10 +81,14 @@ static void put_last(struct out *out, const PGresult *result)
 		out_null(out, "last");
 }
 
-static struct body *answer_status(const struct runs *runs, const PGresult *result, struct problem *problem)
+static struct body *answer_status(
+	const struct run_question *question, const PGresult *result, struct problem *problem)
 {
-	const struct snapshot *snapshot = runs->live->snapshot;
-	struct question today = { .route = QUESTION_DAY, .today = true, .currency = -1 };
+	const struct live *live = question->runs->live;
+	struct question today = {
+		.route = QUESTION_DAY, .view = live_view(live), .today = true, .currency = -1
+	};
+	const struct snapshot *snapshot = live_snapshot(live, today.view);
 	struct out out;
 
 	out_init(&out, RENDER_MAX_BYTES);
@@ -96,6 +101,7 @@ static struct body *answer_status(const struct runs *runs, const PGresult *resul
 		if (report_is(result, i, REPORT_WAITS))
 			out_json(&out, NULL, PQgetvalue(result, i, REPORT_JSON));
 	out_close(&out, ']');
+	out_json(&out, "versions", question->versions);
 	if (snapshot) {
 		today.from = today.to = snapshot->today;
 		render_provenance(&out, snapshot, &today);
@@ -165,8 +171,27 @@ static void run_question_end(struct run_question *question, struct body *body, c
 	struct waiter *waiter = question->waiter;
 
 	question->runs->n_open--;
+	free(question->versions);
 	free(question);
 	waiter->done(waiter, body, problem);
+}
+
+static void run_question_send(struct run_question *question);
+
+/* The first of two answers to a question for the status. */
+static void run_question_on_versions(
+	struct pg_link_call *call, const PGresult *result, const struct err *failed)
+{
+	struct run_question *question = CONTAINER_OF(call, struct run_question, call);
+	struct problem problem;
+
+	if (failed) {
+		problem_set(&problem, 503, "postgres cannot be asked for the status now");
+		run_question_end(question, NULL, &problem);
+		return;
+	}
+	question->versions = versions_json(result);
+	run_question_send(question);
 }
 
 static void run_question_on_result(
@@ -184,7 +209,7 @@ static void run_question_on_result(
 	else if (asked->route == QUESTION_RUN)
 		body = answer_run(result, asked, &problem);
 	else if (asked->route == QUESTION_STATUS)
-		body = answer_status(question->runs, result, &problem);
+		body = answer_status(question, result, &problem);
 	else
 		body = answer_corrections(question->runs, result, asked, &problem);
 	run_question_end(question, body, &problem);
@@ -201,7 +226,12 @@ static void run_question_fill(struct run_question *question)
 	const struct question *asked = &question->waiter->question;
 	struct pg_link_call *call = &question->call;
 
-	call->done = run_question_on_result;
+	*call = (struct pg_link_call){ .done = run_question_on_result };
+	if (asked->route == QUESTION_STATUS && !question->versions) {
+		call->done = run_question_on_versions;
+		call->sql = sql_kappa_versions;
+		return;
+	}
 	if (asked->route == QUESTION_CORRECTIONS) {
 		call->sql = sql_serving_run_corrections;
 		call->n_params = 4;
@@ -222,11 +252,22 @@ static void run_question_fill(struct run_question *question)
 		question, 2, asked->route == QUESTION_STATUS ? RUNS_STATUS_MAX : asked->limit);
 }
 
+static void run_question_send(struct run_question *question)
+{
+	struct problem problem;
+	struct err err;
+
+	run_question_fill(question);
+	if (pg_link_send(question->runs->link, &question->call, &err)) {
+		problem_set(&problem, 503, "the batch view cannot be asked for its runs now");
+		run_question_end(question, NULL, &problem);
+	}
+}
+
 void runs_ask(struct runs *runs, struct waiter *waiter)
 {
 	struct run_question *question;
 	struct problem problem;
-	struct err err;
 
 	if (runs->n_open == RUNS_MAX) {
 		problem_set(&problem, 503, "too many runs are asked for at a time; try again in a second");
@@ -237,14 +278,19 @@ void runs_ask(struct runs *runs, struct waiter *waiter)
 	question->runs = runs;
 	question->waiter = waiter;
 	runs->n_open++;
-	run_question_fill(question);
-	if (pg_link_send(runs->link, &question->call, &err)) {
-		problem_set(&problem, 503, "the batch view cannot be asked for its runs now");
-		run_question_end(question, NULL, &problem);
-	}
+	run_question_send(question);
 }
 
 /* --- figures --- */
+
+static void runs_on_versions(struct pg_link_call *call, const PGresult *result, const struct err *failed)
+{
+	struct runs *runs = CONTAINER_OF(call, struct runs, call_versions);
+
+	runs->asking_versions = false;
+	if (!failed)
+		versions_take(&runs->versions, result);
+}
 
 static void runs_on_figures(struct pg_link_call *call, const PGresult *result, const struct err *failed)
 {
@@ -267,10 +313,15 @@ static void runs_on_timer(uv_timer_t *timer)
 	struct runs *runs = timer->data;
 	struct err err;
 
-	if (runs->asking)
-		return;
-	runs->call = (struct pg_link_call){ .done = runs_on_figures, .sql = sql_serving_run_figures };
-	runs->asking = !pg_link_send(runs->link, &runs->call, &err);
+	if (!runs->asking) {
+		runs->call = (struct pg_link_call){ .done = runs_on_figures, .sql = sql_serving_run_figures };
+		runs->asking = !pg_link_send(runs->link, &runs->call, &err);
+	}
+	if (!runs->asking_versions) {
+		runs->call_versions =
+			(struct pg_link_call){ .done = runs_on_versions, .sql = sql_kappa_versions };
+		runs->asking_versions = !pg_link_send(runs->link, &runs->call_versions, &err);
+	}
 }
 
 int runs_open(struct runs *runs, uv_loop_t *loop, struct live *live, struct err *err)
@@ -291,4 +342,9 @@ void runs_close(struct runs *runs)
 	pg_link_close(runs->link);
 	runs->link = NULL;
 	uv_close((uv_handle_t *)&runs->timer, NULL);
+}
+
+void runs_release(struct runs *runs)
+{
+	versions_release(&runs->versions);
 }

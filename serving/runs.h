@@ -1,5 +1,6 @@
-/* What Postgres knows of the runs themselves: their reports, their corrections, and figures for the metrics.
- * Each question is one statement, asked when it comes and not kept; figures are asked for every few seconds.
+/* What Postgres knows of the runs themselves: their reports, their corrections, and figures for the metrics;
+ * and of the versions of the Kappa store. Each question is one statement (two for the status), asked when it
+ * comes and not kept; figures are asked for every few seconds.
  *
  * What can fail: Postgres away, or too many who ask: a problem with status 503; a run that is not there: 404.
  * The figures stay as they are then. One thread: the loop's. */
@@ -7,6 +8,7 @@
 #define SERVING_RUNS_H
 
 #include "serving/live.h"
+#include "serving/versions.h"
 #include "serving/waiter.h"
 
 enum { RUNS_MAX = 64, RUNS_FIGURES_MS = 5000, RUNS_STATUS_MAX = 100, RUNS_CORRECTIONS_MAX = 20000 };
@@ -45,15 +47,17 @@ struct runs {
 	struct live *live; /* borrowed */
 	struct pg_link *link;
 	uv_timer_t timer;
-	struct pg_link_call call; /* of the figures */
-	bool asking;
+	struct pg_link_call call, call_versions; /* of the figures */
+	bool asking, asking_versions;
 	struct runs_figures figures;
+	struct versions versions; /* of the Kappa store */
 	size_t n_open; /* questions under way */
 };
 
 MUST_USE int runs_open(struct runs *runs, uv_loop_t *loop, struct live *live, struct err *err);
 /* Whoever waits is told. The struct must live until the loop has closed its handles. */
 void runs_close(struct runs *runs);
+void runs_release(struct runs *runs);
 
 /* waiter->done will be called, maybe before this returns; waiter->question: route CORRECTIONS, RUNS, RUN or
  * STATUS. */

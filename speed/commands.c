@@ -3,7 +3,7 @@
 #include "speed/commands.h"
 
 #include "common/clock.h"
-#include "common/kernel/datetime.h"
+#include "common/failpoint.h"
 #include "common/kernel/plant.h"
 #include "common/pg.h"
 #include "embedded.h"
@@ -12,13 +12,13 @@ enum {
 	COMMANDS_CONNECT_MS = 10000,
 	COMMANDS_NEAR = 1000, /* offsets: a version that lacks more is not waited for */
 	COMMANDS_WAIT_MS = 2000, /* how long the live version is held for the other one to reach it */
-	COMMANDS_AWAKE_MS = 10000, /* whoever has said something since then is at work */
 };
 
 const char commands_usage[] =
 	"[SETTING]... [COMMAND]\n\n"
 	"  without a command   reads the log and keeps its sums, until it is stopped\n"
-	"  status              Kappa mode: the versions, where they are and when they will have caught up\n"
+	"  status              Kappa mode: the versions, where they are and when they will have caught up; "
+	"--json\n"
 	"  promote NAME        Kappa mode: the version becomes live, if it has all that the live one has\n"
 	"  rollback            Kappa mode: the version that was live before becomes live again\n"
 	"  prune [NAME]...     Kappa mode: removes versions; without a name those that no rollback goes to";
@@ -30,19 +30,21 @@ enum {
 	VERSION_NAME,
 	VERSION_ID,
 	VERSION_STATE,
-	VERSION_BUILD,
-	VERSION_FOLD,
-	VERSION_CREATED_MS,
-	VERSION_EVENTS,
+	VERSION_AT_WORK,
+	VERSION_OFFSETS,
 	VERSION_BEHIND,
 	VERSION_PER_SECOND,
 	VERSION_SILENT_MS, /* null: nobody has ever said anything */
+	VERSION_SECONDS_LEFT, /* null: not known */
+	VERSION_READS, /* null: nobody is at work */
+	VERSION_BUILD,
+	VERSION_STARTED,
+	VERSION_JSON,
 };
 
 static bool commands_is_awake(const PGresult *versions, int row)
 {
-	return !PQgetisnull(versions, row, VERSION_SILENT_MS) &&
-	       pg_number(versions, row, VERSION_SILENT_MS) < COMMANDS_AWAKE_MS;
+	return *PQgetvalue(versions, row, VERSION_AT_WORK) == 't';
 }
 
 static int commands_find(const PGresult *versions, const char *name, int *ret_row, struct err *err)
@@ -71,32 +73,41 @@ static void commands_duration(int64_t ms, char buf[32])
 
 static void commands_print(const PGresult *versions, int row)
 {
-	int64_t behind = pg_number(versions, row, VERSION_BEHIND);
-	int64_t per_second = pg_number(versions, row, VERSION_PER_SECOND);
-	bool awake = commands_is_awake(versions, row);
-	char created[DATETIME_TEXT_MAX], silent[32] = "never", eta[32] = "-";
+	char silent[32] = "never", eta[32] = "-";
 
-	datetime_format(pg_number(versions, row, VERSION_CREATED_MS), created);
 	if (!PQgetisnull(versions, row, VERSION_SILENT_MS))
 		commands_duration(pg_number(versions, row, VERSION_SILENT_MS), silent);
-	if (awake && behind && per_second)
-		commands_duration(behind * 1000 / per_second, eta);
-	printf("%-12s %-8s %14s %12" PRId64 " %10" PRId64 " %8s %8s  %-24s  %s\n",
+	if (!PQgetisnull(versions, row, VERSION_SECONDS_LEFT) &&
+		*PQgetvalue(versions, row, VERSION_BEHIND) != '0')
+		commands_duration(1000 * pg_number(versions, row, VERSION_SECONDS_LEFT), eta);
+	printf("%-12s %-8s %14s %12s %10s %8s %8s  %-7s  %-24s  %s\n",
 		PQgetvalue(versions, row, VERSION_NAME), PQgetvalue(versions, row, VERSION_STATE),
-		PQgetvalue(versions, row, VERSION_EVENTS), behind, awake ? per_second : 0, eta, silent,
-		created, PQgetvalue(versions, row, VERSION_BUILD));
+		PQgetvalue(versions, row, VERSION_OFFSETS), PQgetvalue(versions, row, VERSION_BEHIND),
+		PQgetvalue(versions, row, VERSION_PER_SECOND), eta, silent,
+		*PQgetvalue(versions, row, VERSION_READS) ? PQgetvalue(versions, row, VERSION_READS) : "-",
+		PQgetvalue(versions, row, VERSION_STARTED), PQgetvalue(versions, row, VERSION_BUILD));
 }
 
-static int commands_status(PGconn *conn, char **names, int n_names, struct err *err)
+static void commands_print_json(const PGresult *versions)
+{
+	printf("{\"versions\":[");
+	for (int row = 0; row < PQntuples(versions); row++)
+		printf("%s%s", row ? "," : "", PQgetvalue(versions, row, VERSION_JSON));
+	printf("]}\n");
+}
+
+static int commands_status(PGconn *conn, const struct config *config, struct err *err)
 {
 	SCOPED(pg_result_free) PGresult *versions = NULL;
 
-	(void)names;
-	(void)n_names;
 	if (pg_exec(conn, sql_kappa_versions, 0, NULL, &versions, err))
 		return -1;
-	printf("%-12s %-8s %14s %12s %10s %8s %8s  %-24s  %s\n", "VERSION", "STATE", "OFFSETS", "BEHIND",
-		"PER_SECOND", "ETA", "SILENT", "BEGUN", "BUILD");
+	if (config->json) {
+		commands_print_json(versions);
+		return 0;
+	}
+	printf("%-12s %-8s %14s %12s %10s %8s %8s  %-7s  %-24s  %s\n", "VERSION", "STATE", "OFFSETS",
+		"BEHIND", "PER_SECOND", "ETA", "SILENT", "READS", "BEGUN", "BUILD");
 	for (int row = 0; row < PQntuples(versions); row++)
 		commands_print(versions, row);
 	return 0;
@@ -114,6 +125,7 @@ static int commands_lock_live(PGconn *conn, struct commands_live *ret_live, stru
 
 	if (pg_exec(conn, sql_kappa_live, 0, NULL, &result, err))
 		return -1;
+	FAILPOINT("kappa.locked");
 	if (!PQntuples(result))
 		return err_set(err, ERR_USAGE,
 			"no version is live hint: 'lambda-speed --store=postgres' begins the first one");
@@ -149,6 +161,7 @@ static int commands_reach(PGconn *conn, const char *id, const char *live, int64_
 		return 0;
 	if (pg_exec(conn, sql_kappa_hold, 1, &live, NULL, err))
 		return -1;
+	FAILPOINT("kappa.held");
 	until_ms = clock_ms() + COMMANDS_WAIT_MS;
 	do {
 		if (commands_behind(conn, id, live, ret_offsets, ret_partitions, err))
@@ -163,14 +176,19 @@ static int commands_swap(PGconn *conn, const char *id, const char *kind, struct 
 {
 	const char *const params[] = { id, kind };
 
-	return pg_exec(conn, sql_kappa_promote, ARRAY_SIZE(params), params, NULL, err) ||
-			       pg_exec(conn, "COMMIT", 0, NULL, NULL, err)
-		       ? -1
-		       : 0;
+	if (pg_exec(conn, sql_kappa_promote, ARRAY_SIZE(params), params, NULL, err))
+		return -1;
+	FAILPOINT("kappa.swapped");
+	if (pg_exec(conn, "COMMIT", 0, NULL, NULL, err))
+		return -1;
+	FAILPOINT("kappa.promoted");
+	return 0;
 }
 
-static int commands_promote(PGconn *conn, char **names, int n_names, struct err *err)
+static int commands_promote(PGconn *conn, const struct config *config, struct err *err)
 {
+	char **names = config->args + 1;
+	int n_names = config->n_args - 1;
 	SCOPED(pg_result_free) PGresult *versions = NULL;
 	struct commands_live live;
 	int64_t offsets, partitions;
@@ -202,13 +220,12 @@ static int commands_promote(PGconn *conn, char **names, int n_names, struct err 
 }
 
 /* Never refused because the other version is behind: whoever goes back has a reason. */
-static int commands_rollback(PGconn *conn, char **names, int n_names, struct err *err)
+static int commands_rollback(PGconn *conn, const struct config *config, struct err *err)
 {
 	struct commands_live live;
 	int64_t offsets, partitions;
 
-	(void)names;
-	if (n_names)
+	if (config->n_args > 1)
 		return err_set(err, ERR_USAGE, "rollback takes no name: it goes back to the version before");
 	if (pg_exec(conn, "BEGIN", 0, NULL, NULL, err) || commands_lock_live(conn, &live, err))
 		return -1;
@@ -238,12 +255,15 @@ static int commands_drop(PGconn *conn, const PGresult *versions, int row, struct
 			err, ERR_BUSY, "version '%s' is worked on hint: stop its lambda-speed first", name);
 	if (pg_exec(conn, sql_kappa_drop, 1, &id, NULL, err))
 		return -1;
+	FAILPOINT("kappa.dropped");
 	printf("version %s is gone\n", name);
 	return 0;
 }
 
-static int commands_prune(PGconn *conn, char **names, int n_names, struct err *err)
+static int commands_prune(PGconn *conn, const struct config *config, struct err *err)
 {
+	char **names = config->args + 1;
+	int n_names = config->n_args - 1;
 	SCOPED(pg_result_free) PGresult *versions = NULL;
 	struct commands_live live;
 	int row;
@@ -265,7 +285,7 @@ int commands_run(const struct config *config, struct err *err)
 {
 	static const struct {
 		const char *name;
-		int (*run)(PGconn *conn, char **names, int n_names, struct err *err);
+		int (*run)(PGconn *conn, const struct config *config, struct err *err);
 	} commands[] = {
 		{ "status", commands_status },
 		{ "promote", commands_promote },
@@ -281,7 +301,7 @@ int commands_run(const struct config *config, struct err *err)
 		if (pg_open(config->postgres, "lambda-speed", COMMANDS_CONNECT_MS, &conn, err) ||
 			pg_exec(conn, sql_session, 1, lock_ms, NULL, err) || pg_schema_check(conn, err))
 			return -1;
-		return commands[i].run(conn, config->args + 1, config->n_args - 1, err);
+		return commands[i].run(conn, config, err);
 	}
 	return err_set(err, ERR_USAGE, "there is no command '%s'; hint: --help lists them", config->args[0]);
 }

@@ -185,6 +185,18 @@ static void kappa_duplicates(struct kappa_array *columns, int partition, const s
 	}
 }
 
+static void kappa_names(struct kappa_array *columns, int partition, const struct values *values)
+{
+	for (size_t i = 0; i < values->names.n; i++) {
+		const struct values_name *name = table_at(&values->names, i);
+
+		kappa_array_number(&columns[0], partition);
+		kappa_array_text(&columns[1], dictionary_get(values->tally.texts, name->sku));
+		kappa_array_text(&columns[2], dictionary_get(values->tally.texts, name->text));
+		kappa_array_number(&columns[3], name->time_ms);
+	}
+}
+
 void kappa_rows_add(struct kappa_rows *rows, int partition, const struct redis_flush *flush,
 	const struct values *values, const struct calendar *calendar, int64_t customers_hour, bool drop)
 {
@@ -210,6 +222,7 @@ void kappa_rows_add(struct kappa_rows *rows, int partition, const struct redis_f
 		kappa_array_number(&columns[KAPPA_LOST + 1], flush->lost_from);
 		kappa_array_number(&columns[KAPPA_LOST + 2], flush->lost_to);
 	}
+	kappa_names(&columns[KAPPA_NAMES], partition, values);
 	rows->n_partitions++;
 }
 

@@ -106,6 +106,7 @@ static int keep_postgres_begin(const struct speed *speed, PGconn *conn, bool any
 			speed->config.version);
 	if (pg_exec(conn, sql_kappa_version_add, ARRAY_SIZE(params), params, NULL, err))
 		return -1;
+	FAILPOINT("kappa.begun");
 	log_info("version %s begins%s", speed->config.version,
 		any_live ? " beside the live one" : ", and is live");
 	return 0;
@@ -259,7 +260,7 @@ static int64_t keep_postgres_pace(struct kappa_keep *kappa, const struct partiti
 	ms = now_ms - pace->ms;
 	if (pace->next >= 0 && p->next >= pace->next && ms > 0) {
 		per_second = (p->next - pace->next) * 1000 / ms;
-		pace->per_second = (2 * pace->per_second + per_second) / 3;
+		pace->per_second = pace->per_second ? (2 * pace->per_second + per_second) / 3 : per_second;
 	}
 	pace->next = p->next;
 	pace->ms = now_ms;
@@ -289,6 +290,7 @@ static int keep_postgres_beat(struct speed *speed, struct err *err)
 		kappa_array_number(&kappa->beats[5], beat.held);
 		kappa_array_time(&kappa->beats[6], beat.held_ms);
 		kappa_array_number(&kappa->beats[7], keep_postgres_pace(kappa, speed->partitions[i]));
+		kappa_array_number(&kappa->beats[8], speed->partitions[i]->archived.reads);
 		n++;
 	}
 	kappa->beat_due = false;
@@ -326,6 +328,7 @@ static void keep_postgres_on_flush(struct speed *speed, const PGresult *result)
 	struct err err = { 0 };
 	bool failed = PQresultStatus(result) != PGRES_TUPLES_OK;
 
+	FAILPOINT("kappa.committed"); /* or not, when it failed */
 	if (failed)
 		pg_error(kappa->conn, result, &err, "cannot flush");
 	for (int row = 0; !failed && row < PQntuples(result); row++)

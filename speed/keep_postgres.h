@@ -44,7 +44,7 @@ struct kappa_keep {
 	struct kappa_rows rows; /* of the next flush */
 	struct kappa_sent *sent; /* owned: the partitions in it, or of the one under way */
 	size_t n_sent, sent_capacity;
-	struct kappa_array beats[8];
+	struct kappa_array beats[9];
 	struct kappa_pace *paces; /* owned; by partition */
 	int n_paces;
 };

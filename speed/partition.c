@@ -12,6 +12,7 @@ struct partition *partition_new(const struct config *config, int number)
 	p->number = number;
 	redis_base(p->base, config->name, config->topic, number);
 	values_init(&p->pending);
+	p->pending.has_names = !strcmp(config->store, "postgres");
 	tail_init(&p->tail);
 	tail_init(&p->archived.expected);
 	p->next = p->position = -1;
@@ -195,7 +196,8 @@ bool partition_is_full(const struct partition *p, size_t sums_max)
 {
 	const struct tally *tally = &p->pending.tally;
 
-	return tally->buckets.n + tally->products.n + tally->customers.n >= sums_max;
+	return tally->buckets.n + tally->products.n + tally->customers.n >= sums_max ||
+	       dictionary_count(tally->texts) > TALLY_TEXTS_MAX;
 }
 
 bool partition_is_dirty(const struct partition *p)

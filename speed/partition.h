@@ -100,7 +100,7 @@ void partition_end(struct partition *partition, int64_t offset);
 /* Retention took [position, first): goes on at first. False when that cannot be added to what is pending. */
 bool partition_lose(struct partition *partition, int64_t first);
 
-/* It holds so many sums that a flush would take long: no more before the next one. */
+/* It holds so many sums or texts that a flush would take long: no more before the next one. */
 bool partition_is_full(const struct partition *partition, size_t sums_max);
 /* Is there something to flush, and may it be? */
 bool partition_is_dirty(const struct partition *partition);

@@ -12,12 +12,14 @@ void values_init(struct values *values)
 	*values = (struct values){ 0 };
 	tally_init(&values->tally);
 	table_init(&values->days, sizeof(struct values_day), sizeof(int32_t));
+	table_init(&values->names, sizeof(struct values_name), sizeof(uint32_t));
 }
 
 void values_release(struct values *values)
 {
 	tally_release(&values->tally);
 	table_release(&values->days);
+	table_release(&values->names);
 	free(values->order);
 	free(values->text);
 }
@@ -26,6 +28,7 @@ void values_clear(struct values *values)
 {
 	tally_clear(&values->tally);
 	table_clear(&values->days);
+	table_clear(&values->names);
 }
 
 static struct values_day *values_day(
@@ -47,6 +50,25 @@ static int64_t values_customers_from_ms(const struct fold *fold, int64_t wall_ms
 	return (latest_ms != DATETIME_NONE && latest_ms < wall_ms ? latest_ms : wall_ms) - TALLY_CUSTOMERS_MS;
 }
 
+static void values_names(struct values *values, const struct event *event)
+{
+	for (uint32_t i = 0; i < event->n_lines; i++) {
+		const struct event_line *line = &event->lines[i];
+		struct values_name *name;
+		uint32_t sku;
+		bool is_new;
+
+		if (!line->name.at)
+			continue;
+		sku = dictionary_put(values->tally.texts, line->sku);
+		name = table_put(&values->names, &sku, &is_new);
+		if (!is_new && name->time_ms > event->time_ms)
+			continue;
+		name->time_ms = event->time_ms;
+		name->text = dictionary_put(values->tally.texts, line->name);
+	}
+}
+
 int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t record_ms, int64_t wall_ms,
 	const struct event *event, enum event_reject reject, int64_t *ret_late_ms, struct err *err)
 {
@@ -59,6 +81,8 @@ int values_add(struct values *values, struct fold *fold, int64_t offset, int64_t
 		values->tally.counters.counted++;
 		verdict = VERDICT_COUNTED;
 	}
+	if (values->has_names && reject == EVENT_OK)
+		values_names(values, event);
 	if (verdict == VERDICT_DUPLICATE)
 		values_day(values, fold, event)->duplicate++;
 	if (*ret_late_ms && tally_add_late(&values->tally, calendar, event, *ret_late_ms, err))

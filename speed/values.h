@@ -19,8 +19,17 @@ struct values_day {
 	int64_t duplicate;
 };
 
+/* Entry of a table: what a product was called at last, by event time, then by place in the log. */
+struct values_name {
+	uint32_t sku; /* the key; its number in tally.texts */
+	uint32_t text; /* so is the name's */
+	int64_t time_ms;
+};
+
 struct values {
 	struct tally tally;
+	bool has_names; /* names are kept; not in Redis, where the batch's are enough */
+	struct table names; /* struct values_name, of all valid events */
 	struct table days; /* struct values_day: duplicates */
 	struct values_order *order; /* scratch of values_flush() */
 	size_t order_capacity;

@@ -1,7 +1,8 @@
 -- adds what version $1 has folded of some partitions, each only if its next offset is the expected one; returns those that were added.
 -- $2 partition, $3 expected next, $4 new next, $5 latest event, $6 latest record (ms), $7 tail, $8 hour since 1970 before which orders
 -- by customer go, or null; then the sums, each array beginning with the partition: $9-11 counters, $12-20 buckets (minute since 1970,
--- day since 1970), $21-26 products, $27-34 orders by customer, $35-40 late events, $41-43 duplicates, $44-46 lost offsets
+-- day since 1970), $21-26 products, $27-34 orders by customer, $35-40 late events, $41-43 duplicates, $44-46 lost offsets, $47-50
+-- product names
 WITH flushed AS (
     UPDATE lambda.kappa_offsets o
     SET next_offset = f.next_offset, latest_event_ms = f.latest_event_ms, latest_record_ms = f.latest_record_ms, tail = f.tail
@@ -72,6 +73,13 @@ WITH flushed AS (
     FROM unnest($41::integer[], $42::integer[], $43::bigint[]) AS v (partition, day, n)
     JOIN flushed USING (partition)
     ON CONFLICT (id, partition, day) DO UPDATE SET n = t.n + excluded.n, upto = excluded.upto
+), names AS (
+    INSERT INTO lambda.kappa_names AS t (id, sku, partition, name, time_ms)
+    SELECT $1::bigint, v.sku, partition, v.name, v.time_ms
+    FROM unnest($47::integer[], $48::text[], $49::text[], $50::bigint[]) AS v (partition, sku, name, time_ms)
+    JOIN flushed USING (partition)
+    ON CONFLICT (id, sku, partition) DO UPDATE SET name = excluded.name, time_ms = excluded.time_ms
+    WHERE t.time_ms <= excluded.time_ms
 ), lost AS (
     INSERT INTO lambda.kappa_lost (id, partition, from_offset, to_offset)
     SELECT $1::bigint, partition, v.from_offset, v.to_offset

@@ -42,7 +42,7 @@ int late_day_add(struct late_day *sum, const struct late_day *more)
 
 /* --- dictionary --------------------------------------------------------------------------------- */
 
-enum { DICTIONARY_CHUNK_BYTES = 64 << 10, DICTIONARY_INDEX_MIN = 256, DICTIONARY_KEEP_MAX = 1000000 };
+enum { DICTIONARY_CHUNK_BYTES = 64 << 10, DICTIONARY_INDEX_MIN = 256 };
 
 struct dictionary_word {
 	struct text text;
@@ -220,7 +220,7 @@ void tally_clear(struct tally *tally)
 	table_clear(&tally->customers);
 	table_clear(&tally->late);
 	tally->counters = (struct counters){ 0 };
-	if (dictionary_count(tally->texts) > DICTIONARY_KEEP_MAX) {
+	if (dictionary_count(tally->texts) > TALLY_TEXTS_MAX) {
 		dictionary_free(tally->texts);
 		tally->texts = dictionary_new();
 	}

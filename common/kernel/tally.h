@@ -105,9 +105,12 @@ struct tally {
  * differ. */
 #define TALLY_CUSTOMERS_MS (INT64_C(49) * 60 * MINUTE_MS)
 
+/* tally_clear() drops a dictionary with more texts. */
+enum { TALLY_TEXTS_MAX = 1000000 };
+
 void tally_init(struct tally *tally);
 void tally_release(struct tally *tally);
-/* Back to zero; memory and the dictionary are kept (the dictionary is dropped beyond 1 million texts). */
+/* Back to zero; memory and the dictionary are kept (the dictionary is dropped beyond TALLY_TEXTS_MAX). */
 void tally_clear(struct tally *tally);
 
 /* Adds one counted event to buckets, products and customers (not to the counters). ERR_DATA on overflow; then

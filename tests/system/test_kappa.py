@@ -21,6 +21,7 @@ SOON_DEAD = ("-X", "session.timeout.ms=6000")  # what Kafka allows
 VALUES = {"kappa_minutes": "minute, currency, day, gross_e4, refunds_e4, orders, refund_count, units",
           "kappa_days": "day, currency, gross_e4, refunds_e4, orders, refund_count, units",
           "kappa_products": "day, currency, sku, net_e4, units",
+          "kappa_names": "sku, name, time_ms",
           "kappa_customers": "customer_id, minute, currency, gross_e4, refunds_e4, orders, refund_count",
           "kappa_late": "day, currency, events, net_e4, worst_ms",
           "kappa_duplicates": "day, n",
@@ -160,6 +161,75 @@ def test_every_route_from_postgres_alone(world, kappa):
         status, _, body = world.get(path)
         assert status == 404 and b"batch runs only" in body
     assert world.answer("/revenue/today")["kappa"]["version"] == "v1"
+
+
+def test_products_have_the_names_of_a_batch_run(world, kappa):
+    """The latest by event time, then by place in the log: of all valid events, duplicates too, in whatever order they come."""
+    world.orders("generate", "--seed", "29", "--count", "3000", *EVERYTHING)
+    names = []
+    for i in range(400):
+        event = order(f"n{i}", sku=f"S{i % 7}", time=f"2026-03-01T12:00:{i * 37 % 40:02d}Z")
+        event["lines"][0]["name"] = f"name {i} \u00e9 \"'{{\\"
+        event["lines"].append(dict(event["lines"][0], name=f"{event['lines'][0]['name']} again"))
+        names.append(event)
+    world.produce(names)
+    world.produce([dict(names[7], event_time="2026-03-01T12:00:59Z"), dict(names[8], lines=[dict(names[8]["lines"][0], name=None)]),
+                   {**order("unnamed", sku="S9"), "lines": [{"sku": "S9", "quantity": 1, "unit_price": "1"}]}])
+    kappa.worker()
+    kappa.wait_caught_up()
+    kappa.worker("v2", "--from=beginning")
+    kappa.wait_caught_up("v2")
+    assert kappa.rows("v1")["kappa_names"] == kappa.rows("v2")["kappa_names"]
+    world.run_batch("--seal-wait=0s")
+    known = dict(world.sql("SELECT sku, name FROM lambda.product_names"))
+    assert dict(world.sql("SELECT DISTINCT ON (sku) sku, name FROM lambda.kappa_names WHERE id = 1 ORDER BY sku, time_ms DESC, partition DESC")) \
+        == known
+    kappa.serving()
+    answer = wait_until(lambda: world.get("/v1/products/top?date=2026-03-01&limit=100")[0] == 200 and
+                        world.answer("/v1/products/top?date=2026-03-01&limit=100"), 10, "products are served")
+    assert {p["sku"]: p["name"] for p in answer["products"]} == {f"S{i}": known.get(f"S{i}") for i in (0, 1, 2, 3, 4, 5, 6, 9)}
+    assert "S9" not in known and known["S0"].endswith("again")
+
+
+def test_progress_is_told(world, kappa):
+    """By the command, the API and the metrics; also without Redis."""
+    world.orders("generate", "--seed", "34", "--count", "10000")
+    worker = kappa.worker()
+    kappa.wait_caught_up()
+    kappa.serving()
+    name = "v2.fixed-bug"
+    second = kappa.worker(name, "--from=beginning", "--throttle=1000")
+    wait_until(lambda: sum(kappa.nexts(name).values()) > 2000, 30, "it goes on")
+
+    def status():
+        versions = world.answer("/v1/status")["versions"]
+        assert [v["version"] for v in versions] == ["v1", name]
+        return versions
+
+    def goes_on():
+        versions = status()
+        return versions if 500 < versions[1]["per_second"] < 1500 else None
+    live, new = wait_until(goes_on, 10, status)
+    assert (live["state"], live["at_work"], live["reads"], live["offsets"], live["behind"], live["seconds_left"]) == ("live", True, "log", 10000, 0, 0)
+    assert (new["state"], new["at_work"], new["reads"], new["partitions"], new["offsets"] + new["behind"]) == ("new", True, "log", 4, 10000)
+    assert new["seconds_left"] == -(-new["behind"] // new["per_second"]) and new["silent_seconds"] < 5
+    assert "kappa" in world.answer("/v1/status")
+    told = json.loads(kappa.do("status", "--json"))["versions"]
+    assert [v.keys() for v in told] == [v.keys() for v in status()] and told[1]["fold_version"] == new["fold_version"]
+    assert " log " in kappa.do("status")
+
+    def metrics():
+        return world.get("/metrics")[2].decode()
+    label = f'version="{name}"'
+    wait_until(lambda: f"lambda_kappa_left_seconds{{{label}}}" in metrics(), 15, metrics)
+    assert 'lambda_kappa_state{version="v1",state="live"} 1' in metrics() and f'lambda_kappa_state{{{label},state="live"}} 0' in metrics()
+    assert 'lambda_kappa_behind_offsets{version="v1"} 0' in metrics() and 'lambda_kappa_offsets{version="v1"} 10000' in metrics()
+    worker.stop()
+    second.stop()
+    world.sql("UPDATE lambda.kappa_beats SET time_ms = time_ms - 60000")
+    live, new = status()
+    assert (new["at_work"], new["reads"], new["seconds_left"], new["per_second"]) == (False, None, None, 0) and new["silent_seconds"] > 59
+    assert (live["behind"], live["seconds_left"]) == (0, None)
 
 
 def test_beside_the_lambda_views(world, kappa):

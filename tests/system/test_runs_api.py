@@ -22,7 +22,7 @@ def test_before_the_first_run(world):
     world.serving()
     assert world.answer("/v1/runs") == {"runs": []}
     status = world.answer("/v1/status")
-    assert [status[k] for k in ("published", "running", "last", "waiting")] == [None, None, None, []]
+    assert [status[k] for k in ("published", "running", "last", "waiting", "versions")] == [None, None, None, [], []]
     assert "there is no run 1" in problem(world, "/v1/runs/1", 404)
     assert world.answer("/v1/corrections?from=2026-03-01&to=2026-03-02") == {
         "from": "2026-03-01", "to": "2026-03-02", "time_zone": "Europe/London", "corrections": []}

@@ -56,6 +56,7 @@ static void test_no_values(void **state)
 	assert_string_equal(params[KAPPA_FROM_HOUR], "{NULL,11}");
 	assert_string_equal(params[KAPPA_COUNTERS], "{}");
 	assert_string_equal(params[KAPPA_LOST + 2], "{8,8}");
+	assert_string_equal(params[KAPPA_NAMES], "{}");
 	assert_int_equal(rows.n_partitions, 2);
 	kappa_rows_clear(&rows);
 	kappa_rows_params(&rows, params);
