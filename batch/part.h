@@ -2,6 +2,7 @@
 #ifndef BATCH_PART_H
 #define BATCH_PART_H
 
+#include "batch/id_block.h"
 #include "common/archive.h"
 #include "common/kernel/fold.h"
 #include "common/tail.h"
@@ -25,6 +26,8 @@ struct part {
 	int64_t next; /* everything below is read */
 	struct fold_state state; /* at `next` */
 	struct tail tail;
+	bool ids_kept; /* the ids below the cut are in Postgres ... */
+	char ids[ID_HASH_MAX]; /* ... up to this block; "": there is none */
 };
 
 /* One record, valid during the call that it is handed to. */

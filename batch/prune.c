@@ -80,13 +80,31 @@ static int prune_tables(const struct config *config, PGconn *conn, struct err *e
 	return 0;
 }
 
+/* A run at work has ids that nothing names yet: they are let alone. */
+static int prune_ids(PGconn *conn, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *lock = NULL, *swept = NULL;
+
+	if (pg_exec(conn, sql_lock_run, 0, NULL, &lock, err))
+		return -1;
+	if (*PQgetvalue(lock, 0, 0) != 't') {
+		log_info("a run is at work; ids that are not needed any more stay until the next prune");
+		return 0;
+	}
+	if (pg_exec(conn, sql_ids_sweep, 0, NULL, &swept, err))
+		return -1;
+	log_info("%" PRId64 " blocks of ids (%" PRId64 " MiB) were not needed any more",
+		pg_number(swept, 0, 0), pg_number(swept, 0, 1) >> 20);
+	return 0;
+}
+
 int prune(const struct config *config, struct err *err)
 {
 	PGconn *conn = NULL;
 	int failed = database_open(config, &conn, err) || pg_schema_check(conn, err) ||
 		     prune_mark_all(config, conn, err) ||
 		     pg_exec(conn, "SET lock_timeout = '1s'", 0, NULL, NULL, err) ||
-		     prune_tables(config, conn, err);
+		     prune_tables(config, conn, err) || prune_ids(conn, err);
 
 	pg_close(&conn);
 	return failed ? -1 : 0;

@@ -36,10 +36,10 @@ static int publish_cuts(const struct publish *publish, PGconn *conn, struct err 
 			database_number(n[1], part->partition), database_number(n[2], part->first),
 			database_number(n[3], part->cut), publish_time(n[4], part->state.latest_event_ms),
 			publish_time(n[5], part->state.latest_record_ms), tail,
-			part->sealed ? "true" : "false" };
+			part->sealed ? "true" : "false", part->ids_kept ? part->ids : NULL };
 
 		tail_format(&part->tail, tail);
-		if (pg_exec(conn, sql_publish_cut, 8, params, NULL, err))
+		if (pg_exec(conn, sql_publish_cut, 9, params, NULL, err))
 			return -1;
 	}
 	return 0;

@@ -10,6 +10,7 @@
 #include "batch/archive_source.h"
 #include "batch/batch.h"
 #include "batch/kafka_source.h"
+#include "common/log.h"
 #include "common/mem.h"
 
 struct reader_fold {
@@ -20,12 +21,14 @@ struct reader_fold {
 	int64_t speed_from; /* from here on speed's verdicts are asked for */
 	bool warming, speeding;
 	struct counters ignored;
+	struct ids_chain ids; /* that this run keeps */
 };
 
 void reader_init(struct reader *reader, const struct config *config, const struct bins_plan *plan,
-	bool explain, const struct replay *replay)
+	bool explain, struct replay *replay)
 {
 	*reader = (struct reader){ .config = config, .explain = explain, .replay = replay };
+	reader->ids = (struct ids){ .config = config, .mend = replay && replay->ids_wrong };
 	reader->parser = event_parser_new();
 	reader->texts = dictionary_new();
 	reader->skus = xcalloc(EVENT_LINES_MAX, sizeof(*reader->skus));
@@ -39,7 +42,9 @@ void reader_release(struct reader *reader)
 	for (int i = 0; i < reader->n_parts; i++) {
 		fold_release(&reader->folds[i].plain);
 		fold_release(&reader->folds[i].speed);
+		ids_chain_release(&reader->folds[i].ids);
 	}
+	ids_release(&reader->ids);
 	free(reader->folds);
 	free(reader->parts);
 	event_parser_free(reader->parser);
@@ -136,6 +141,32 @@ static struct reader_fold *reader_fold_of(struct reader *reader, const struct pa
 	return NULL;
 }
 
+/* --- ids --- */
+
+static void reader_keep_id(struct reader *reader, struct reader_fold *fold, const struct id_entry *entry)
+{
+	struct err err;
+
+	if (!reader->keep_ids || !ids_put(&reader->ids, &fold->ids, entry, &err))
+		return;
+	log_warn("%s; going on without keeping the ids: a replay from this run will read the whole log",
+		err.msg);
+	reader->keep_ids = false;
+}
+
+static void reader_end_ids(struct reader *reader, struct reader_fold *fold)
+{
+	struct err err;
+
+	if (reader->keep_ids && ids_end(&reader->ids, &fold->ids, &err)) {
+		log_warn("%s; going on without keeping the ids", err.msg);
+		reader->keep_ids = false;
+	}
+	fold->part->ids_kept = reader->keep_ids;
+	memcpy(fold->part->ids, fold->ids.newest, sizeof(fold->part->ids));
+	ids_chain_release(&fold->ids);
+}
+
 /* --- records --- */
 
 static int reader_expect(
@@ -159,21 +190,28 @@ static void reader_names(struct reader *reader, const struct record *record, con
 	}
 }
 
-static int reader_keep(struct reader *reader, const struct record *record, const struct event *event,
-	unsigned flags, int64_t late_ms, struct err *err)
+static int reader_throw(
+	struct reader *reader, const struct fact *fact, const struct event *event, struct err *err)
+{
+	unsigned bin = bins_of(reader->bins.plan, fact->id);
+	unsigned char *room = bins_room(&reader->bins, bin, fact_size_max(event), err);
+
+	if (!room)
+		return -1;
+	bins_used(&reader->bins, bin, fact_encode(room, fact, event, reader->skus));
+	return 0;
+}
+
+static int reader_keep(struct reader *reader, struct reader_fold *fold, const struct record *record,
+	const struct event *event, unsigned flags, int64_t late_ms, struct err *err)
 {
 	struct fact fact = { event_id_hash(event->event_id), record->part->partition, flags, record->offset,
 		record->timestamp_ms, late_ms };
-	unsigned bin = bins_of(reader->bins.plan, fact.id);
-	unsigned char *room;
 
+	reader_keep_id(reader, fold, &(struct id_entry){ fact.offset, fact.record_ms, true, fact.id });
 	if (flags & FACT_KNOWN && !replay_has(reader->replay, fact.id))
 		return 0;
-	room = bins_room(&reader->bins, bin, fact_size_max(event), err);
-	if (!room)
-		return -1;
-	bins_used(&reader->bins, bin, fact_encode(room, &fact, event, reader->skus));
-	return 0;
+	return reader_throw(reader, &fact, event, err);
 }
 
 int reader_record(void *arg, const struct record *record, struct err *err)
@@ -182,7 +220,8 @@ int reader_record(void *arg, const struct record *record, struct err *err)
 	struct reader_fold *fold = reader_fold_of(reader, record->part);
 	const struct event *event = NULL;
 	enum event_reject reject = event_parse(reader->parser, record->value, record->value_len, &event);
-	struct counters *counters = record->offset < record->part->known ? &reader->known : &reader->counters;
+	bool known = record->offset < record->part->known;
+	struct counters *counters = known ? &reader->known : &reader->counters;
 	int64_t late_ms;
 	unsigned flags;
 
@@ -196,13 +235,74 @@ int reader_record(void *arg, const struct record *record, struct err *err)
 		record->key_len, record->value, record->value_len);
 	atomic_fetch_add_explicit(&reader->n_records, 1, memory_order_relaxed);
 	if (!event) {
+		reader_keep_id(reader, fold,
+			&(struct id_entry){ record->offset, record->timestamp_ms, false, { 0 } });
 		counters->rejected[reject]++;
 		return 0;
 	}
+	counters->counted += known;
 	if (flags & FACT_SPEED && reader_expect(reader, record->part, event, err))
 		return -1;
 	reader_names(reader, record, event);
-	return reader_keep(reader, record, event, flags, late_ms, err);
+	return reader_keep(reader, fold, record, event, flags, late_ms, err);
+}
+
+/* --- what is known --- */
+
+struct reader_known {
+	struct reader *reader;
+	struct reader_fold *fold;
+};
+
+/* As reader_record(), for a record of which only the id is known. */
+static int reader_known_record(void *arg, const struct id_entry *entry, struct err *err)
+{
+	static const struct event nothing; /* what is known counts no more */
+	struct reader *reader = ((struct reader_known *)arg)->reader;
+	struct reader_fold *fold = ((struct reader_known *)arg)->fold;
+	struct fold_state *state = &fold->plain.state;
+	const struct fact fact = { entry->id, fold->part->partition, FACT_BELOW_BASE | FACT_KNOWN,
+		entry->offset, entry->record_ms, 0 };
+
+	if (atomic_load_explicit(&reader->give_up, memory_order_relaxed) || batch_stop_asked())
+		return batch_stopped(err);
+	if (entry->offset >= fold->warm_from) {
+		if (!fold->warming)
+			horizon_start(&fold->speed.horizon, entry->offset, state->latest_record_ms);
+		fold->warming = true;
+		if (entry->valid)
+			horizon_see(&fold->speed.horizon, entry->offset, entry->record_ms, entry->id);
+		else
+			horizon_pass(&fold->speed.horizon, entry->offset, entry->record_ms);
+	}
+	if (entry->record_ms > state->latest_record_ms)
+		state->latest_record_ms = entry->record_ms;
+	reader->known.records++;
+	reader->known.counted += entry->valid;
+	reader_keep_id(reader, fold, entry);
+	return entry->valid && replay_has(reader->replay, entry->id)
+		       ? reader_throw(reader, &fact, &nothing, err)
+		       : 0;
+}
+
+/* Of a replay by ids: up to where reading begins. */
+static int reader_known(struct reader *reader, struct reader_fold *fold)
+{
+	struct part *part = fold->part;
+	const struct replay *replay = reader->replay;
+	const struct replay_cut *cut;
+	int status;
+
+	if (!replay || !replay->by_ids || part->partition >= replay->n_cuts)
+		return 0;
+	cut = &replay->cuts[part->partition];
+	status = ids_read(&reader->ids, cut->ids, reader_known_record, &(struct reader_known){ reader, fold },
+		&reader->err);
+	if (status > 0)
+		reader->replay->ids_wrong = true;
+	fold->plain.state = cut->state;
+	part->tail = cut->tail;
+	return status ? -1 : 0;
 }
 
 /* --- thread --- */
@@ -217,18 +317,20 @@ void reader_finish(struct reader *reader)
 {
 	for (int i = 0; i < reader->n_parts; i++) {
 		reader_fold_end(&reader->folds[i]);
+		reader_end_ids(reader, &reader->folds[i]);
 		fold_release(&reader->folds[i].plain);
 		fold_release(&reader->folds[i].speed);
 	}
 }
 
-/* The archive, and then Kafka for what it does not have. */
+/* What is known without reading, the archive, and then Kafka for what it does not have. */
 static int reader_read(struct reader *reader)
 {
 	bool left = false;
 
 	for (int i = 0; i < reader->n_parts; i++) {
-		if (archive_source_read(reader->parts[i], reader_record, reader, &reader->err))
+		if (reader_known(reader, &reader->folds[i]) ||
+			archive_source_read(reader->parts[i], reader_record, reader, &reader->err))
 			return -1;
 		left |= reader->parts[i]->next < reader->parts[i]->cut;
 	}

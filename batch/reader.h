@@ -8,6 +8,7 @@
 
 #include "batch/bins.h"
 #include "batch/facts.h"
+#include "batch/ids.h"
 #include "batch/ledger.h"
 #include "batch/names.h"
 #include "batch/part.h"
@@ -19,7 +20,9 @@ struct reader {
 	struct part **parts; /* owned array */
 	struct reader_fold *folds; /* one per part */
 	int n_parts;
-	const struct replay *replay; /* borrowed, or NULL */
+	struct replay *replay; /* borrowed, or NULL; its ids_wrong is set here */
+	bool keep_ids; /* set before it begins; cleared when they cannot be kept */
+	struct ids ids;
 	bool explain; /* speed's rules are applied too, for the corrections */
 	struct event_parser *parser;
 	struct dictionary *texts; /* skus */
@@ -31,7 +34,7 @@ struct reader {
 	struct bins_writer bins;
 	struct names names;
 	struct counters counters; /* records and rejected */
-	struct counters known; /* the same below part->known */
+	struct counters known; /* below part->known: records, and as counted the valid ones */
 	struct ledger ledger; /* LEDGER_EXPECTED */
 	int failed;
 	struct err err;
@@ -42,7 +45,7 @@ struct reader {
 };
 
 void reader_init(struct reader *reader, const struct config *config, const struct bins_plan *plan,
-	bool explain, const struct replay *replay);
+	bool explain, struct replay *replay);
 void reader_release(struct reader *reader);
 /* Before reader_start(). */
 void reader_add(struct reader *reader, struct part *part);
@@ -55,6 +58,6 @@ MUST_USE int reader_join(struct reader *reader, struct err *err);
 void reader_begin(struct reader *reader);
 int reader_record(void *reader, const struct record *record, struct err *err); /* a record_fn */
 void reader_finish(
-	struct reader *reader); /* sets the parts' states, and frees what the search does not need */
+	struct reader *reader); /* sets the parts' states and ids, and frees what the search does not need */
 
 #endif

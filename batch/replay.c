@@ -5,6 +5,7 @@
 #include "batch/batch.h"
 #include "batch/database.h"
 #include "batch/kafka_source.h"
+#include "common/kafka.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "embedded.h"
@@ -73,9 +74,69 @@ static int replay_load_cuts(struct replay *replay, PGconn *conn, struct err *err
 	replay->n_cuts = PQntuples(result);
 	replay->cuts = xcalloc((size_t)replay->n_cuts, sizeof(*replay->cuts));
 	for (int i = 0; i < replay->n_cuts; i++) {
+		struct replay_cut *cut = &replay->cuts[i];
+
 		assert(pg_number(result, i, 0) == i); /* partitions are 0, 1, ... */
-		replay->cuts[i] = pg_number(result, i, 1);
+		cut->next = pg_number(result, i, 1);
+		cut->state = (struct fold_state){ pg_time(result, i, 2), pg_time(result, i, 3) };
+		if (tail_parse(PQgetvalue(result, i, 4), &cut->tail))
+			return err_set(err, ERR_DATA,
+				"the tail of run %" PRId64 " in lambda.cuts is damaged: '%s'", replay->run,
+				PQgetvalue(result, i, 4));
+		snprintf(cut->ids, sizeof(cut->ids), "%s", PQgetvalue(result, i, 5));
+		replay->by_ids &= !PQgetisnull(result, i, 5);
 	}
+	return 0;
+}
+
+static int replay_load_rejected(struct replay *replay, PGconn *conn, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	char number[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(number, replay->run) };
+
+	if (pg_exec(conn, sql_replay_rejected, 1, params, &result, err))
+		return -1;
+	for (int i = 0; i < PQntuples(result); i++)
+		for (int reason = EVENT_OK + 1; reason < EVENT_N_REJECTS; reason++)
+			if (!strcmp(PQgetvalue(result, i, 0), event_reject_code((enum event_reject)reason)))
+				replay->counters.rejected[reason] = pg_number(result, i, 1);
+	return 0;
+}
+
+static struct text replay_text(const PGresult *result, int row, int column)
+{
+	return (struct text){ PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column) };
+}
+
+static int replay_load_names(struct replay *replay, PGconn *conn, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	char number[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(number, replay->run) };
+
+	if (pg_exec(conn, sql_replay_names, 1, params, &result, err))
+		return -1;
+	for (int i = 0; i < PQntuples(result); i++)
+		names_see(&replay->names, dictionary_put(replay->skus, replay_text(result, i, 0)),
+			replay_text(result, i, 1), pg_number(result, i, 2), (int32_t)pg_number(result, i, 3),
+			pg_number(result, i, 4));
+	return 0;
+}
+
+/* What is known of the run. It has kept the ids if it has those of every partition. */
+static int replay_load(struct replay *replay, const struct config *config, PGconn *conn, struct err *err)
+{
+	bool wanted = !strcmp(config->keep_ids, "yes");
+
+	replay->by_ids = wanted;
+	if (replay_load_cuts(replay, conn, err) || replay_load_rejected(replay, conn, err) ||
+		(replay->by_ids && replay_load_names(replay, conn, err)))
+		return -1;
+	log_info("this is a replay of run %" PRId64 ": %s", replay->run,
+		replay->by_ids ? "it has kept its ids, the log is read from its cut on"
+		: wanted       ? "it has not kept its ids, the log is read from its beginning"
+			       : "by --keep-ids=no the log is read from its beginning");
 	return 0;
 }
 
@@ -100,31 +161,50 @@ int replay_find(struct replay *ret_replay, const struct config *config, PGconn *
 	if (!PQntuples(result))
 		return replay_none(config, err);
 	*ret_replay = (struct replay){ .run = pg_number(result, 0, 0),
-		.records = pg_number(result, 0, 1),
-		.counted = pg_number(result, 0, 2),
-		.duplicate = pg_number(result, 0, 3),
-		.rejected = pg_number(result, 0, 4),
-		.late = pg_number(result, 0, 5) };
+		.counters = { .records = pg_number(result, 0, 1),
+			.counted = pg_number(result, 0, 2),
+			.duplicate = pg_number(result, 0, 3),
+			.late = pg_number(result, 0, 4) } };
 	table_init(&ret_replay->ids, sizeof(struct event_id_hash), sizeof(struct event_id_hash));
-	return replay_load_cuts(ret_replay, conn, err);
+	names_init(&ret_replay->names);
+	ret_replay->skus = dictionary_new();
+	return replay_load(ret_replay, config, conn, err);
 }
 
 void replay_release(struct replay *replay)
 {
 	free(replay->cuts);
-	if (replay->run)
-		table_release(&replay->ids);
+	table_release(&replay->ids);
+	names_release(&replay->names);
+	dictionary_free(replay->skus);
 	*replay = (struct replay){ 0 };
 }
 
 /* --- what is known --- */
 
-int replay_mark(const struct replay *replay, struct history *history, struct err *err)
+/* What is not read is looked at where it ends. */
+static int replay_check_log(const struct replay *replay, const struct config *config, struct err *err)
+{
+	SCOPED(kafka_close) rd_kafka_t *rk = NULL;
+
+	if (kafka_open_reader(config, &rk, err))
+		return -1;
+	for (int i = 0; i < replay->n_cuts; i++)
+		if (kafka_check_tail_by(
+			    rk, config->topic, i, &replay->cuts[i].tail, config->connect_wait_ms, err))
+			return -1;
+	return 0;
+}
+
+int replay_mark(
+	const struct replay *replay, const struct config *config, struct history *history, struct err *err)
 {
 	for (int i = 0; i < history->n_parts; i++) {
 		struct part *part = &history->parts[i];
 
-		part->known = i < replay->n_cuts ? replay->cuts[i] : 0;
+		part->known = i < replay->n_cuts ? replay->cuts[i].next : 0;
+		if (replay->by_ids && part->known > part->next)
+			part->next = part->known;
 		if (part->known > part->base_cut)
 			return err_set(err, ERR_DATA,
 				"run %" PRId64 " goes further than the published one in partition %d; hint: "
@@ -132,7 +212,16 @@ int replay_mark(const struct replay *replay, struct history *history, struct err
 				"or lambda-batch run",
 				replay->run, i);
 	}
-	return 0;
+	return replay->by_ids && !history->archive_only ? replay_check_log(replay, config, err) : 0;
+}
+
+void replay_without_ids(struct replay *replay, struct history *history)
+{
+	replay->by_ids = false;
+	for (int i = 0; i < history->n_parts; i++) {
+		history->parts[i].next = history->parts[i].first;
+		tail_init(&history->parts[i].tail);
+	}
 }
 
 /* --- ids --- */

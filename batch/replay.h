@@ -1,18 +1,33 @@
 /* A replay: a run that goes on from an older one that is right, instead of from the log's beginning. What
  * lies below that run's cut is taken over as it is stored; only what lies behind is counted anew, with the
- * duplicates of all history found as ever: the log below the cut is read for the ids that occur behind it,
- * and for nothing that is counted. docs/replay.md has the reasons and what it costs. */
+ * duplicates of all history found as ever: by the ids that the older run has kept, or else by reading the log
+ * below its cut for them. docs/replay.md has the reasons and what it costs. */
 #ifndef BATCH_REPLAY_H
 #define BATCH_REPLAY_H
 
+#include <stdatomic.h>
+
 #include "batch/history.h"
+#include "batch/names.h"
 #include "batch/progress.h"
+
+/* Where the older run ends in a partition. */
+struct replay_cut {
+	int64_t next;
+	struct fold_state state;
+	struct tail tail;
+	char ids[ID_HASH_MAX]; /* of ids_read() */
+};
 
 struct replay {
 	int64_t run; /* whose result is taken over */
-	int64_t records, counted, duplicate, rejected, late; /* of it */
-	int64_t *cuts; /* owned, by partition */
+	struct counters counters; /* of it */
+	struct replay_cut *cuts; /* owned, by partition */
 	int n_cuts;
+	bool by_ids; /* the ids that it has kept are used, and the log below its cut is not read */
+	_Atomic bool ids_wrong; /* set by a reader: they are not what they should be */
+	struct names names; /* by_ids: the products' names at its cut, and their skus */
+	struct dictionary *skus;
 	struct table ids; /* struct event_id_hash; of the valid events behind its cut */
 };
 
@@ -22,8 +37,12 @@ MUST_USE int replay_find(struct replay *ret_replay, const struct config *config,
 	const struct pg_published *published, struct err *err);
 void replay_release(struct replay *replay);
 
-/* Where each part's known range ends (part->known). ERR_DATA: behind the published cut. */
-MUST_USE int replay_mark(const struct replay *replay, struct history *history, struct err *err);
+/* Where each part's known range ends (part->known), and by_ids reading begins. ERR_DATA: behind the published
+ * cut; by_ids: Kafka has another log there. */
+MUST_USE int replay_mark(
+	const struct replay *replay, const struct config *config, struct history *history, struct err *err);
+/* The kept ids are wrong: everything is to be read after all. */
+void replay_without_ids(struct replay *replay, struct history *history);
 
 /* Reads what lies behind the known ranges once, for the ids. Blocks; errors are those of reading. */
 MUST_USE int replay_collect(struct replay *replay, const struct config *config, struct history *history,

@@ -21,7 +21,7 @@ struct result_work {
 	struct history *history;
 	struct progress *progress;
 	bool explain;
-	const struct replay *replay;
+	struct replay *replay;
 	int64_t customers_from_ms;
 	struct bins_plan plan;
 	struct reader *readers;
@@ -53,7 +53,7 @@ static int result_cores(void)
 
 static int64_t result_part_records(const struct part *part)
 {
-	return part->cut > part->first ? part->cut - part->first : 0;
+	return part->cut > part->next ? part->cut - part->next : 0;
 }
 
 /* --- reading --- */
@@ -111,6 +111,7 @@ static void result_open(struct result_work *work)
 	work->sources = xcalloc((size_t)work->n_readers, sizeof(*work->sources));
 	for (int i = 0; i < work->n_readers; i++) {
 		reader_init(&work->readers[i], config, &work->plan, work->explain, work->replay);
+		work->readers[i].keep_ids = !strcmp(config->keep_ids, "yes") && !config->dry_run;
 		work->sources[i] = (struct winners_source){ &work->readers[i].bins, work->readers[i].texts };
 	}
 	result_share(work);
@@ -255,6 +256,9 @@ static int result_merge(
 		result->n_of_customers += work->customers[i].n_events;
 		result->spilled_bytes += work->customers[i].spill.bytes;
 	}
+	if (work->replay && work->replay->by_ids)
+		names_merge(
+			&result->names, result->sums.tally.texts, &work->replay->names, work->replay->skus);
 	for (int i = 0; i < work->n_readers; i++) {
 		const struct reader *reader = &work->readers[i];
 
@@ -262,6 +266,7 @@ static int result_merge(
 		counters_add(&result->known, &reader->known);
 		names_merge(&result->names, result->sums.tally.texts, &reader->names, reader->texts);
 		result->spilled_bytes += reader->bins.spill.bytes;
+		result->ids_bytes += reader->ids.read_bytes;
 		if (ledger_merge(ledger, &reader->ledger, err))
 			return -1;
 	}
@@ -347,8 +352,8 @@ static int result_work(
 }
 
 int result_compute(struct result *ret_result, const struct config *config, struct history *history,
-	bool explain, const struct replay *replay, int64_t now_ms, struct ledger *ledger,
-	struct progress *progress, struct err *err)
+	bool explain, struct replay *replay, int64_t now_ms, struct ledger *ledger, struct progress *progress,
+	struct err *err)
 {
 	struct result_work work = { .config = config,
 		.history = history,

@@ -121,8 +121,6 @@ static int run_insert(struct run *run, struct err *err)
 	progress_start(&run->progress, run->lock, run->run);
 	log_info("run %" PRId64 " starts; published is %s%" PRId64, run->run,
 		run->base.publication ? "run " : "nothing, run ", run->base.run);
-	if (run->replay)
-		log_info("it is a replay of run %" PRId64, run->replay->run);
 	return 0;
 }
 
@@ -178,7 +176,7 @@ static int run_cut(struct run *run, struct err *err)
 
 	run->cut_time_ms = clock_wall_ms();
 	if (history_open(&run->history, run->config, &run->base, err) ||
-		(run->replay && replay_mark(run->replay, &run->history, err)))
+		(run->replay && replay_mark(run->replay, run->config, &run->history, err)))
 		return -1;
 	if (run->config->dry_run) {
 		run_cut_unsealed(run);
@@ -249,19 +247,15 @@ static int run_load_base(struct run *run, struct err *err)
 /* What the run that is replayed had counted comes to it. The log below its cut must be what it was. */
 static int run_add_known(struct run *run, struct err *err)
 {
-	const struct replay *replay = run->replay;
-	struct counters *known = &run->result.known;
+	const struct counters *known = &run->replay->counters, *found = &run->result.known;
 
-	if (known->records != replay->records || counters_rejected(known) != replay->rejected)
+	if (found->records != known->records || found->counted != known->counted + known->duplicate)
 		return err_set(err, ERR_DATA,
 			"run %" PRId64 " had %" PRId64 " records, %" PRId64
-			" of them rejected; now there are %" PRId64 " and %" PRId64
+			" of them valid; now there are %" PRId64 " and %" PRId64
 			": a replay cannot go on from it; hint: lambda-batch run",
-			replay->run, replay->records, replay->rejected, known->records,
-			counters_rejected(known));
-	known->counted = replay->counted;
-	known->duplicate = replay->duplicate;
-	known->late = replay->late;
+			run->replay->run, known->records, known->counted + known->duplicate, found->records,
+			found->counted);
 	counters_add(&run->result.counters, known);
 	return 0;
 }
@@ -311,14 +305,30 @@ static int run_correct(struct run *run, struct err *err)
 	return corrections_make(&run->ledger, speed, n_parts, &run->corrections, err);
 }
 
+static int run_result(struct run *run, struct err *err)
+{
+	return result_compute(&run->result, run->config, &run->history, run->answered, run->replay,
+		run->cut_time_ms, &run->ledger, &run->progress, err);
+}
+
+/* Kept ids that are wrong cost time, and nothing else. */
+static int run_count(struct run *run, struct err *err)
+{
+	if (!run_result(run, err))
+		return 0;
+	if (!run->replay || !run->replay->ids_wrong)
+		return -1;
+	log_warn("%s; reading the log from its beginning instead", err->msg);
+	replay_without_ids(run->replay, &run->history);
+	return run_result(run, err);
+}
+
 static int run_compute(struct run *run, struct err *err)
 {
 	if (run_load_base(run, err) ||
 		(run->replay &&
 			replay_collect(run->replay, run->config, &run->history, &run->progress, err)) ||
-		result_compute(&run->result, run->config, &run->history, run->answered, run->replay,
-			run->cut_time_ms, &run->ledger, &run->progress, err) ||
-		(run->replay && run_add_known(run, err)))
+		run_count(run, err) || (run->replay && run_add_known(run, err)))
 		return -1;
 	FAILPOINT("run.computed");
 	if (run_correct(run, err) || run_keep_lock(run, err) || run_counts(run, err))
@@ -433,6 +443,10 @@ static void run_report(const struct run *run)
 	log_info("%" PRId64 " records = %" PRId64 " counted + %" PRId64 " duplicate + %" PRId64
 		 " rejected; %" PRId64 " late",
 		c->records, c->counted, c->duplicate, counters_rejected(c), c->late);
+	if (run->result.ids_bytes)
+		log_info("%" PRId64 " records of them are known by their ids (%" PRId64
+			 " KiB), and were not read",
+			run->result.known.records, run->result.ids_bytes >> 10);
 	log_info("%" PRId64 " events/s; reading %" PRId64 " ms, folding %" PRId64 " ms (%" PRId64
 		 " MiB spilled), copying %" PRId64 " ms, publishing %" PRId64 " ms; all in all %" PRId64
 		 " ms",

@@ -158,14 +158,18 @@ static int store_names(PGconn *conn, int64_t run, const struct result *result, i
 	store_table(name, "product_names", run);
 	copy_start(&copy, conn, name);
 	for (uint32_t sku = 0; sku < result->names.n; sku++) {
+		const struct name *at = &result->names.names[sku];
 		struct text text = names_get(&result->names, sku);
 
 		if (!text.at)
 			continue;
-		copy_row(&copy, 3);
+		copy_row(&copy, 6);
 		copy_int64(&copy, run);
 		copy_text(&copy, dictionary_get(result->sums.tally.texts, sku));
 		copy_text(&copy, text);
+		copy_int64(&copy, at->time_ms);
+		copy_int64(&copy, at->partition);
+		copy_int64(&copy, at->offset);
 		++*done;
 	}
 	return copy_end(&copy, err);

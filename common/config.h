@@ -52,6 +52,7 @@ struct config {
 	bool dry_run; /* a run that changes nothing, and says what it would change */
 	int64_t keep; /* runs that prune leaves */
 	const char *replay_from; /* "" or a time, of replay */
+	const char *keep_ids; /* "yes" or "no" */
 	int64_t replay_base; /* 0: the newest run that fits */
 	/* speed */
 	int64_t flush_every_ms; /* at least this long between two flushes */

@@ -4,6 +4,8 @@
 #include "common/base.h"
 #include "common/pg.h"
 
+#include <limits.h>
+
 #include "common/kernel/currency.h"
 #include "common/kernel/datetime.h"
 #include "common/mem.h"
@@ -22,6 +24,8 @@ static const struct {
 	{ "55P03", "another session holds the lock; see pg_locks" },
 	{ "25006", "this server is a standby; connect to the primary" },
 };
+
+enum { PG_PARAMS_MAX = 8 };
 
 static const char *pg_hint(const char *state)
 {
@@ -124,16 +128,12 @@ static void pg_what(const char *sql, char *buf, size_t size)
 	snprintf(buf, size, "%.*s", (int)strcspn(sql, ";\n"), sql);
 }
 
-int pg_exec(PGconn *conn, const char *sql, int n_params, const char *const *params, PGresult **ret_result,
-	struct err *err)
+/* *result goes to *ret_result, if it is a good one and wanted. */
+static int pg_take(PGconn *conn, const char *sql, PGresult **result, PGresult **ret_result, struct err *err)
 {
-	SCOPED(pg_result_free) PGresult *result = NULL;
 	char what[100];
 
-	/* several statements in one text are fine without parameters */
-	result =
-		n_params ? PQexecParams(conn, sql, n_params, NULL, params, NULL, NULL, 0) : PQexec(conn, sql);
-	switch (PQresultStatus(result)) {
+	switch (PQresultStatus(*result)) {
 	case PGRES_COMMAND_OK:
 	case PGRES_TUPLES_OK:
 	case PGRES_COPY_IN:
@@ -141,13 +141,37 @@ int pg_exec(PGconn *conn, const char *sql, int n_params, const char *const *para
 		break;
 	default:
 		pg_what(sql, what, sizeof(what));
-		return pg_error(conn, result, err, what);
+		return pg_error(conn, *result, err, what);
 	}
 	if (ret_result) {
-		*ret_result = result;
-		result = NULL;
+		*ret_result = *result;
+		*result = NULL;
 	}
 	return 0;
+}
+
+int pg_exec(PGconn *conn, const char *sql, int n_params, const char *const *params, PGresult **ret_result,
+	struct err *err)
+{
+	/* several statements in one text are fine without parameters */
+	SCOPED(pg_result_free)
+	PGresult *result =
+		n_params ? PQexecParams(conn, sql, n_params, NULL, params, NULL, NULL, 0) : PQexec(conn, sql);
+
+	return pg_take(conn, sql, &result, ret_result, err);
+}
+
+int pg_exec_bytes(PGconn *conn, const char *sql, int n_params, const char *const *params, size_t n_bytes,
+	PGresult **ret_result, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	int lengths[PG_PARAMS_MAX] = { 0 }, formats[PG_PARAMS_MAX] = { 0 };
+
+	assert(n_params > 0 && n_params <= PG_PARAMS_MAX && n_bytes <= INT_MAX);
+	lengths[n_params - 1] = (int)n_bytes;
+	formats[n_params - 1] = n_bytes > 0;
+	result = PQexecParams(conn, sql, n_params, NULL, params, lengths, formats, 1);
+	return pg_take(conn, sql, &result, ret_result, err);
 }
 
 int64_t pg_number(const PGresult *result, int row, int column)
@@ -185,7 +209,7 @@ int pg_schema_fits(int64_t version, struct err *err)
 	return 0;
 }
 
-static int64_t pg_time(const PGresult *result, int row, int column)
+int64_t pg_time(const PGresult *result, int row, int column)
 {
 	return PQgetisnull(result, row, column) ? DATETIME_NONE : pg_number(result, row, column);
 }

@@ -22,12 +22,19 @@ void pg_result_free(PGresult **result); /* for SCOPED() */
 MUST_USE int pg_exec(PGconn *conn, const char *sql, int n_params, const char *const *params,
 	PGresult **ret_result, struct err *err);
 
+/* The same with a bytea: the last parameter is n_bytes of bytes (0: it is text like the others), and the
+ * result is in binary form. */
+MUST_USE int pg_exec_bytes(PGconn *conn, const char *sql, int n_params, const char *const *params,
+	size_t n_bytes, PGresult **ret_result, struct err *err);
+
 /* Fills *err from a connection's or a result's error: what was tried, the server's words in quotes, the hint
  * if one is known. */
 int pg_error(PGconn *conn, const PGresult *result, struct err *err, const char *what);
 
 /* 0 for NULL. (libpq has the name pg_int64 for itself.) */
 int64_t pg_number(const PGresult *result, int row, int column);
+
+int64_t pg_time(const PGresult *result, int row, int column); /* ms since 1970; DATETIME_NONE for NULL */
 
 /* The kernel's number of the currency whose code stands there; -1: one that this program does not know. */
 int pg_currency(const PGresult *result, int row, int column);

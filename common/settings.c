@@ -65,6 +65,11 @@ const struct setting settings[] = {
 		"replay: when the first wrong order arrived, or before: YYYY-MM-DDTHH:MM", NULL },
 	{ "base", "RUN", SETTING_NUMBER, CONFIG_BATCH, AT(replay_base), 0, INT64_C(1) << 53, "0",
 		"replay: the run to go on from; 0: the newest one that fits", NULL },
+	{ "keep-ids", "WORD", SETTING_WORD, CONFIG_BATCH, AT(keep_ids), 0, 0, "yes",
+		"whether a run keeps the event ids, and a replay uses those of its base instead of reading "
+		"the log "
+		"below its cut",
+		"yes no" },
 	{ "dry-run", NULL, SETTING_SWITCH, CONFIG_BATCH, AT(dry_run), 0, 0, "no",
 		"run: change nothing, and print what would change", NULL },
 	{ "keep", "N", SETTING_NUMBER, CONFIG_BATCH, AT(keep), 1, 100000, "7",

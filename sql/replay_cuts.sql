@@ -1,2 +1,5 @@
--- where run $1 ends, by partition
-SELECT partition, next_offset FROM lambda.cuts WHERE run = $1::bigint ORDER BY partition;
+-- where run $1 ends, by partition; the last column is the newest block of its ids, or null
+SELECT partition, next_offset, latest_event_ms, latest_record_ms, tail, ids
+FROM lambda.cuts
+WHERE run = $1::bigint
+ORDER BY partition;

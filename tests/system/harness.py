@@ -86,6 +86,18 @@ class Stack:
         self.run("down", "--wipe")
 
 
+class Held:
+    """A transaction of somebody else that holds a lock."""
+
+    def __init__(self, world, statement):
+        self.connection = psycopg2.connect(world.postgres)
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def free(self):
+        self.connection.close()
+
+
 class Process:
     """A program in the background; its log goes to a file that is shown when a test fails."""
 

@@ -3,10 +3,9 @@ import decimal
 import json
 import time
 
-import psycopg2
 import pytest
 
-from harness import oracle_answers, order, wait_until
+from harness import Held, oracle_answers, order, wait_until
 
 
 def test_markers_aborted_transactions_and_an_open_one(world):
@@ -180,18 +179,6 @@ def slow_log(world):
     """A log that takes a run a second or more, with what it must add up to."""
     world.orders("generate", "--seed", "11", "--count", "200000", "--days", "3", "--duplicates", "0.01", "--duplicate-distance", "200")
     return world.expected()
-
-
-class Held:
-    """A transaction of somebody else that holds a lock."""
-
-    def __init__(self, world, statement):
-        self.connection = psycopg2.connect(world.postgres)
-        with self.connection.cursor() as cursor:
-            cursor.execute(statement)
-
-    def free(self):
-        self.connection.close()
 
 
 def waits_for_a_lock(world):

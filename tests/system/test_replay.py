@@ -3,12 +3,13 @@ import collections
 import datetime
 import os
 import random
+import re
 import time
 
 import psycopg2
 import pytest
 
-from harness import order, wait_until
+from harness import Held, order, wait_until
 
 DAY = "/v1/revenue/2026-03-01"
 TABLES = ("revenue_minutes", "revenue_days", "product_days", "product_names", "late_days", "customer_minutes", "customers", "segments")
@@ -68,7 +69,29 @@ def spoil(world, run):
         world.sql(f"UPDATE lambda.{table} SET gross_e4 = gross_e4 + refunds_e4, refunds_e4 = 0 WHERE run = {run}")
 
 
-@pytest.mark.parametrize("seed, settings", [(1, []), (2, ["--memory", "1MiB"])])
+def ids(world, run):
+    """The newest block of ids by partition; None: not kept."""
+    return [newest for newest, in world.sql(f"SELECT ids FROM lambda.cuts WHERE run = {run} ORDER BY partition")]
+
+
+def n_blocks(world):
+    return world.sql("SELECT count(*) FROM lambda.id_blocks")[0][0]
+
+
+def replay(world, *settings):
+    """Its log."""
+    done = world.batch("replay", "--from", "2099-01-01T00:00", *settings)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
+def was_read(log):
+    """How many records were read to be counted, and how many were known by their ids."""
+    known = re.search(r"(\d+) records of them are known by their ids", log)
+    return int(re.findall(r" reading: (\d+) records", log)[-1]), int(known[1]) if known else 0
+
+
+@pytest.mark.parametrize("seed, settings", [(1, []), (2, ["--memory", "1MiB"]), (3, ["--keep-ids", "no"]), (4, ["--keep-ids", "no", "--memory", "1MiB"])])
 def test_a_replay_is_what_a_run_is(world, seed, settings):
     rng, ids = random.Random(seed), []
     world.speed()
@@ -224,3 +247,102 @@ def test_from_the_archive(world):
     world.run_batch(*archive)
     older, newer = (run for run, in world.sql("SELECT run FROM lambda.runs WHERE state = 'published' AND run > 1 ORDER BY run"))
     assert rows(world, older) == rows(world, newer) and counts(world, older) == counts(world, newer)
+
+
+def test_the_log_below_is_not_read(world):
+    """The ids that a run keeps are blocks, of which the next run shares those that are complete; by them, a replay is what a run is."""
+    world.orders("generate", "--seed", "3", "--count", "300000", "--days", "9")     # more than one block a partition
+    world.run_batch()
+    assert n_blocks(world) == 8 and all(ids(world, 1))
+    world.orders("generate", "--seed", "3", "--count", "2000", "--days", "9")       # some are there already
+    world.orders("generate", "--seed", "4", "--count", "2000", "--days", "1")
+    world.produce([("k", b"{broken")])
+    log = replay(world, "--base", "1")
+    assert was_read(log) == (4001, 300000), log
+    assert n_blocks(world) == 12
+    assert was_read(world.run_batch().stdout) == (304001, 0)
+    assert rows(world, 2) == rows(world, 3) and counts(world, 2) == counts(world, 3) and cuts(world, 2) == cuts(world, 3)
+    assert ids(world, 2) == ids(world, 3) and n_blocks(world) == 12
+    assert world.sql("SELECT duplicate > 0, rejected FROM lambda.runs WHERE run = 3") == [(True, 1)]
+    assert was_read(replay(world, "--base", "2")) == (0, 304001)                    # a replay can be gone on from too
+    assert rows(world, 4) == rows(world, 3) and counts(world, 4) == counts(world, 3) and cuts(world, 4) == cuts(world, 3)
+
+
+def test_both_ways_explain_the_same(world):
+    """Corrections need what speed's rules give, whose horizon reaches below the older run's cut."""
+    rng, seen = random.Random(11), []
+    horizon = ("--horizon-records", "60")
+    for run, prefix in enumerate("abc"):
+        produce(world, rng, prefix, 300, seen)
+        if run < 2:
+            world.run_batch(*horizon)
+    spoil(world, 2)
+    printed = [replay(world, *horizon, "--base", base, "--dry-run", "--keep-ids", keep) for base in "12" for keep in ("yes", "no")]
+    tables = [[line for line in log.splitlines() if " lambda-batch: " not in line] for log in printed]
+    assert "beyond" in str(tables[0]) and tables[0] == tables[1] and tables[2] == tables[3], printed
+    assert [was_read(log) for log in printed] == [(600, 300), (900, 0), (300, 600), (900, 0)]
+
+
+DAMAGES = {"gone": "DELETE FROM lambda.id_blocks WHERE hash = %s",
+           "damaged": "UPDATE lambda.id_blocks SET body = set_byte(body, 50, get_byte(body, 50) # 1) WHERE hash = %s"}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_kept_ids_that_are_damaged(world, damage):
+    """It is noticed, the log is read instead, and with that they are mended."""
+    rng, seen = random.Random(12), []
+    produce(world, rng, "a", 300, seen)
+    world.run_batch()
+    produce(world, rng, "b", 100, seen)
+    world.sql(DAMAGES[damage], ids(world, 1)[2])
+    log = replay(world, "--base", "1")
+    assert f"of the kept ids is {damage}; reading the log from its beginning instead" in log and was_read(log) == (400, 0), log
+    assert was_read(replay(world, "--base", "2")) == (0, 400)
+    world.run_batch()
+    assert rows(world, 2) == rows(world, 4) and counts(world, 2) == counts(world, 4) and cuts(world, 2) == cuts(world, 4)
+
+
+def test_ids_are_not_kept(world):
+    world.produce([order(f"a{i}") for i in range(20)])
+    world.run_batch("--keep-ids", "no")
+    assert ids(world, 1) == [None] * 4 and n_blocks(world) == 0
+    log = replay(world)
+    assert "has not kept its ids" in log and was_read(log) == (20, 0)
+    assert n_blocks(world) > 0 and was_read(replay(world, "--base", "2")) == (0, 20)
+    assert "by --keep-ids=no" in replay(world, "--base", "2", "--keep-ids", "no")
+    world.sql("ALTER TABLE lambda.id_blocks RENAME TO elsewhere")                   # what cannot be written stops no run
+    world.produce([order("b")])
+    log = world.run_batch().stdout
+    assert "going on without keeping the ids" in log and "is published" in log and None in ids(world, 5)
+
+
+def test_another_log_below(world):
+    """The log below the cut is not read, but where it ends it must be what the older run has seen."""
+    world.produce([order("a")], partition=1)
+    world.run_batch()
+    world.produce([order("b")], partition=1)
+    world.run_batch()
+    world.sql("UPDATE lambda.cuts SET tail = overlay(tail PLACING 'abcd' FROM 4) WHERE run = 1 AND partition = 1")
+    done = world.batch("replay", "--from", "2099-01-01T00:00", "--base", "1")
+    assert done.returncode == 65 and "another log" in done.stdout, done.stdout
+
+
+def test_a_killed_run_leaves_nothing(world):
+    """Blocks that nothing names are swept by the next prune, but not under a run at work; so are those of pruned runs."""
+    world.produce([order(f"a{i}") for i in range(20)])
+    world.run_batch()
+    world.produce([order(f"b{i}") for i in range(20)])
+    kept = n_blocks(world)
+    held = Held(world, "LOCK TABLE lambda.product_names")
+    run = world.start("lambda-batch", "run")
+    wait_until(lambda: world.sql("SELECT 1 FROM lambda.runs WHERE state = 'running' AND progress->>'phase' = 'copying'"), 20, "it copies")
+    both = n_blocks(world)
+    assert both > kept and world.batch("prune").returncode == 0 and n_blocks(world) == both
+    run.kill()
+    held.free()
+    wait_until(lambda: world.batch("prune").returncode == 0 and n_blocks(world) == kept, 20, "its blocks are swept")
+    assert was_read(replay(world)) == (20, 20)
+    assert world.batch("prune", "--keep", "1").returncode == 0
+    chained = world.sql("WITH RECURSIVE c AS (SELECT b.* FROM lambda.id_blocks b JOIN lambda.cuts c ON c.ids = b.hash AND c.run = 3 "
+                        "UNION SELECT b.* FROM c JOIN lambda.id_blocks b ON b.hash = c.older) SELECT count(*) FROM c")
+    assert chained == [(n_blocks(world),)] and was_read(replay(world, "--base", "3")) == (0, 40)
