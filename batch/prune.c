@@ -1,6 +1,6 @@
 /* lambda-batch prune: the rows of old runs go. Happy path: each run that is not needed is marked, in a
  * transaction that sees that it is not published; then its tables are detached, so that whoever reads does
- * not wait, and dropped. Failure modes:
+ * not wait, and dropped; then the ids that no run needs are deleted. Failure modes:
  * - a reader of long standing holds up the detaching: it is tried again until connect_wait is over, then
  * ERR_BUSY. What is marked stays so, the next prune goes on there
  * - a kill, a connection that breaks: the same
@@ -80,17 +80,10 @@ static int prune_tables(const struct config *config, PGconn *conn, struct err *e
 	return 0;
 }
 
-/* A run at work has ids that nothing names yet: they are let alone. */
 static int prune_ids(PGconn *conn, struct err *err)
 {
-	SCOPED(pg_result_free) PGresult *lock = NULL, *swept = NULL;
+	SCOPED(pg_result_free) PGresult *swept = NULL;
 
-	if (pg_exec(conn, sql_lock_run, 0, NULL, &lock, err))
-		return -1;
-	if (*PQgetvalue(lock, 0, 0) != 't') {
-		log_info("a run is at work; ids that are not needed any more stay until the next prune");
-		return 0;
-	}
 	if (pg_exec(conn, sql_ids_sweep, 0, NULL, &swept, err))
 		return -1;
 	log_info("%" PRId64 " blocks of ids (%" PRId64 " MiB) were not needed any more",

@@ -1,6 +1,6 @@
-/* Failure modes:
- * - the connection breaks: everything once more, on another one; the tables of the first try are dropped,
- *   whether its COMMIT came through or not
+/* Two transactions beside each other: the largest table's, and that of all others. Failure modes:
+ * - a connection breaks: everything once more, on others; the tables of the first try are dropped, whether
+ *   its COMMITs came through or not
  * - disk full, no permission: ERR_DATABASE
  * - a kill: the server forgets the transaction */
 #include "common/base.h"
@@ -300,29 +300,67 @@ static int store_segments(PGconn *conn, int64_t run, const struct result *result
 	return 0;
 }
 
-static int store_try(const struct config *config, PGconn *conn, int64_t run, const struct result *result,
-	int64_t replay_of, struct progress *progress, int64_t *done, struct err *err)
+/* --- all together --- */
+
+/* The largest table has a connection of its own, on which Postgres completes it while we go on. */
+static const char store_large[] = "{product_days}";
+static const char store_others[] =
+	"{revenue_minutes,revenue_days,product_names,late_days,customer_minutes,customers,segments}";
+
+static int store_begin(PGconn *conn, const char *run, const char *tables, struct err *err)
+{
+	const char *const params[] = { run, tables };
+
+	return pg_exec(conn, "BEGIN", 0, NULL, NULL, err)
+		       ? -1
+		       : pg_exec(conn, sql_run_tables_create, 2, params, NULL, err);
+}
+
+static int store_try(const struct config *config, PGconn *conn, PGconn *large, int64_t run,
+	const struct result *result, int64_t replay_of, struct progress *progress, int64_t *done,
+	struct err *err)
 {
 	char number[3][DATABASE_NUMBER_MAX];
-	const char *const params[] = { database_number(number[0], run), number[1] };
-	const char *const known[] = { number[0], database_number(number[2], replay_of) };
+	const char *run_number = database_number(number[0], run);
+	const char *base = replay_of ? database_number(number[1], replay_of) : NULL;
+	const char *const complete_large[] = { run_number, base, store_large };
+	const char *const complete_others[] = { run_number, base, store_others };
+	const char *const rows[] = { run_number, number[2] };
 
 	*done = 0;
 	if (pg_exec(conn, sql_run_tables_drop_left, 0, NULL, NULL, err) ||
-		pg_exec(conn, "BEGIN", 0, NULL, NULL, err) ||
-		pg_exec(conn, sql_run_tables_create, 1, params, NULL, err) ||
+		store_begin(large, run_number, store_large, err) ||
+		store_products(large, run, result, progress, done, err) ||
+		pg_send(large, sql_run_tables_complete, 3, complete_large, err) ||
+		store_begin(conn, run_number, store_others, err) ||
 		store_minutes(config, conn, run, result, progress, done, err) ||
-		store_days(conn, run, result, done, err) ||
-		store_products(conn, run, result, progress, done, err) ||
-		store_names(conn, run, result, done, err) || store_late(conn, run, result, done, err) ||
+		store_days(conn, run, result, done, err) || store_names(conn, run, result, done, err) ||
+		store_late(conn, run, result, done, err) ||
 		store_customers(conn, run, result, progress, done, err) ||
 		(result->customers && store_segments(conn, run, result, replay_of, progress, done, err)) ||
-		(replay_of && pg_exec(conn, sql_replay_continue, 2, known, NULL, err)) ||
-		pg_exec(conn, sql_run_tables_finish, 1, params, NULL, err))
+		pg_exec(conn, sql_run_tables_complete, 3, complete_others, NULL, err) ||
+		pg_await(large, sql_run_tables_complete, err) || pg_exec(large, "COMMIT", 0, NULL, NULL, err))
 		return -1;
-	database_number(number[1], *done);
-	if (pg_exec(conn, sql_run_rows, 2, params, NULL, err) || pg_exec(conn, "COMMIT", 0, NULL, NULL, err))
+	database_number(number[2], *done);
+	if (pg_exec(conn, sql_run_rows, 2, rows, NULL, err) || pg_exec(conn, "COMMIT", 0, NULL, NULL, err))
 		return -1;
+	return 0;
+}
+
+/* 1: done; 0: a connection broke; -1 */
+static int store_once(const struct config *config, PGconn **conn, int64_t run, const struct result *result,
+	int64_t replay_of, struct progress *progress, int64_t *done, struct err *err)
+{
+	SCOPED(pg_close) PGconn *large = NULL;
+	bool another;
+
+	if (database_ensure(config, conn, &another, err) || database_open(config, &large, err))
+		return -1;
+	if (!store_try(config, *conn, large, run, result, replay_of, progress, done, err))
+		return 1;
+	if (!database_lost(*conn) && !database_lost(large))
+		return -1;
+	pg_close(conn); /* and with it the transaction of a first try */
 	return 0;
 }
 
@@ -333,19 +371,17 @@ int store_result(const struct config *config, PGconn **conn, int64_t run, const 
 	int64_t n_rows =
 		(int64_t)(tally->buckets.n + result->days.n + tally->products.n + tally->customers.n);
 	int64_t done;
-	bool another;
+	int status;
 
 	for (int i = 0; i < result->n_customers; i++)
 		n_rows += customers_count(&result->customers[i]);
 	progress_phase(progress, "copying", "rows", n_rows);
-	for (int left = 2;; left--) {
+	for (int left = 2;
+		(status = store_once(config, conn, run, result, replay_of, progress, &done, err)) < 1;
+		left--) {
 		if (batch_stop_asked())
 			return batch_stopped(err);
-		if (database_ensure(config, conn, &another, err))
-			return -1;
-		if (!store_try(config, *conn, run, result, replay_of, progress, &done, err))
-			break;
-		if (left == 1 || !database_lost(*conn))
+		if (left == 1 || status < 0)
 			return err_wrap(err, "cannot store the result");
 		log_warn("%s; trying once more", err->msg);
 	}

@@ -174,6 +174,26 @@ int pg_exec_bytes(PGconn *conn, const char *sql, int n_params, const char *const
 	return pg_take(conn, sql, &result, ret_result, err);
 }
 
+int pg_send(PGconn *conn, const char *sql, int n_params, const char *const *params, struct err *err)
+{
+	char what[100];
+
+	if (PQsendQueryParams(conn, sql, n_params, NULL, params, NULL, NULL, 0))
+		return 0;
+	pg_what(sql, what, sizeof(what));
+	return pg_error(conn, NULL, err, what);
+}
+
+int pg_await(PGconn *conn, const char *sql, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = PQgetResult(conn);
+	int failed = pg_take(conn, sql, &result, NULL, err);
+
+	for (PGresult *more; (more = PQgetResult(conn));)
+		PQclear(more);
+	return failed;
+}
+
 int64_t pg_number(const PGresult *result, int row, int column)
 {
 	return PQgetisnull(result, row, column) ? 0 : strtoll(PQgetvalue(result, row, column), NULL, 10);

@@ -27,6 +27,10 @@ MUST_USE int pg_exec(PGconn *conn, const char *sql, int n_params, const char *co
 MUST_USE int pg_exec_bytes(PGconn *conn, const char *sql, int n_params, const char *const *params,
 	size_t n_bytes, PGresult **ret_result, struct err *err);
 
+/* The same, but does not wait for the end: pg_await() does, before anything else on this connection. */
+MUST_USE int pg_send(PGconn *conn, const char *sql, int n_params, const char *const *params, struct err *err);
+MUST_USE int pg_await(PGconn *conn, const char *sql, struct err *err);
+
 /* Fills *err from a connection's or a result's error: what was tried, the server's words in quotes, the hint
  * if one is known. */
 int pg_error(PGconn *conn, const PGresult *result, struct err *err, const char *what);

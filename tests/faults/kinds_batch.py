@@ -14,7 +14,7 @@ def batch_dies_at(n, names):
 
 
 SEALING = ("run.inserted", "run.before_seal", "seal.part", "run.sealed")
-COPYING = ("run.computed", "copy.started", "copy.sent", "run.stored")
+COPYING = ("ids.block", "run.computed", "copy.started", "copy.sent", "run.stored")
 PUBLISHING = ("publish.locked", "publish.before_commit", "run.published", "adopt.part", "run.adopted")
 MOVING = ("publish.locked", "publish.before_commit", "move.published", "adopt.part", "move.adopted")
 

@@ -339,7 +339,7 @@ def test_a_killed_run_leaves_nothing(world):
     both = n_blocks(world)
     assert both > kept and world.batch("prune").returncode == 0 and n_blocks(world) == both
     run.kill()
-    held.free()
+    held.free()                                                                     # Postgres notices that it is gone
     wait_until(lambda: world.batch("prune").returncode == 0 and n_blocks(world) == kept, 20, "its blocks are swept")
     assert was_read(replay(world)) == (20, 20)
     assert world.batch("prune", "--keep", "1").returncode == 0

@@ -178,7 +178,7 @@ def test_each_program_does_its_work_with_its_role_alone(world):
     world.assert_exact()
     process.stop()
     world.speed("--postgres", speed)  # reads what is published before it goes on
-    sql_as(batch, "SELECT lambda.run_tables_create(999)")  # what a killed run leaves
+    sql_as(batch, "SELECT lambda.run_tables_create(999, '{revenue_days}')")  # what a killed run leaves
     world.run_batch("--postgres", batch)
     wait_until(lambda: world.answer(DAY)["batch"]["run"] == 2, 10, lambda: world.answer(DAY))
     world.assert_exact()
@@ -201,13 +201,13 @@ FORBIDDEN = {
                      "ALTER TABLE lambda.revenue_days DETACH PARTITION lambda.revenue_days_r1", "GRANT lambda_serving TO CURRENT_USER"),
     "lambda_speed": ("UPDATE lambda.published SET run = 1", "DELETE FROM lambda.cuts", "INSERT INTO lambda.publications VALUES (9, 1, now(), 'run')",
                      "SELECT * FROM lambda.revenue_days", "SELECT * FROM lambda.customer_minutes", "SELECT * FROM revenue.daily",
-                     "SELECT lambda.run_tables_create(9)", "SELECT lambda.run_tables_drop_left()", "BEGIN; LOCK TABLE lambda.published IN SHARE ROW EXCLUSIVE MODE",
+                     "SELECT lambda.run_tables_create(9, '{revenue_days}')", "SELECT lambda.run_tables_drop_left()", "BEGIN; LOCK TABLE lambda.published IN SHARE ROW EXCLUSIVE MODE",
                      "SELECT * FROM lambda.runs FOR UPDATE"),
     "lambda_serving": ("UPDATE lambda.published SET run = 1", "DELETE FROM lambda.revenue_days", "INSERT INTO lambda.runs (state) VALUES ('running')",
-                       "SELECT * FROM lambda.revenue_days_r1", "SELECT lambda.run_tables_create(9)", "SELECT lambda.run_tables_attach(1)",
+                       "SELECT * FROM lambda.revenue_days_r1", "SELECT lambda.run_tables_create(9, '{revenue_days}')", "SELECT lambda.run_tables_attach(1)",
                        "CREATE TABLE lambda.mine (a int)", "SELECT * FROM lambda.runs FOR UPDATE"),
     "revenue_reader": ("SELECT * FROM lambda.runs", "SELECT * FROM lambda.customer_minutes", "DELETE FROM revenue.daily", "CREATE VIEW revenue.mine AS SELECT 1",
-                       "SELECT lambda.run_tables_create(9)"),
+                       "SELECT lambda.run_tables_create(9, '{revenue_days}')"),
 }
 
 
