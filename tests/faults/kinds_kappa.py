@@ -6,6 +6,7 @@ import proxy
 from kinds import expect, kind
 from kinds_archive import archive_whole
 from kinds_servers import postgres_crash
+from place import stands_still
 
 FLUSHING = ("flush.made", "flush.write", "flush.sent", "flush.acknowledged")
 RECOVERING = ("kappa.loaded", "recovery.sought")
@@ -54,10 +55,17 @@ def kappa_random(n):
 
 @kind("kappa: stopped beyond its session, goes on beside the new owner")
 def kappa_zombie(n):
-    zombie = live_workers(n)[0]
-    n.place.start_kappa(n.place.kappa_live())
-    n.pause(2, 3)
-    zombie.popen.send_signal(signal.SIGSTOP)
+    live = n.place.kappa_live()
+    if n.rng.random() < 0.7:    # with a flush that it is about to send, or has sent
+        name = n.rng.choice(FLUSHING)
+        zombie = n.place.start_kappa(live, LAMBDA_STALLPOINT=f"{name}:{n.rng.choice((1, 5, 20))}")
+        if n.wait(lambda: stands_still(zombie.popen), 10):
+            n.happened(f"kappa zombies stopped at {name}")
+    else:
+        zombie = live_workers(n)[0]
+        n.place.start_kappa(live)
+        n.pause(2, 3)
+        zombie.popen.send_signal(signal.SIGSTOP)
     time.sleep(8.5)     # the session times out after 6
     zombie.popen.send_signal(signal.SIGCONT)
     n.pause(1, 2)

@@ -38,6 +38,15 @@ def fixed_port():
                 pass
 
 
+def stands_still(popen):
+    """It has been stopped, by itself or somebody else."""
+    try:
+        with open(f"/proc/{popen.pid}/stat", encoding="ascii", errors="replace") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] == "T"
+    except OSError:
+        return False
+
+
 class Servers(harness.Stack):
     """The stack, with a proxy before each server."""
 
@@ -92,18 +101,11 @@ class Batch:
     def running(self):
         return self.popen.poll() is None
 
-    def stalled(self):
-        try:
-            with open(f"/proc/{self.popen.pid}/stat", encoding="ascii", errors="replace") as stat:
-                return stat.read().rsplit(")", 1)[1].split()[0] == "T"
-        except OSError:
-            return False
-
     def wait_stalled(self, seconds=20):
         """False when it ended before it came there."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.running():
-            if self.stalled():
+            if stands_still(self.popen):
                 return True
             time.sleep(0.01)
         return False
