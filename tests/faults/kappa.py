@@ -73,6 +73,13 @@ class KappaObserver:
         self.promotions = {}    # promotion -> (version, kind)
         self.shown = None       # (promotion, offsets)
         self.days = None
+        self.told = set()
+
+    def violation_once(self, what, text):
+        """What is wrong once stays wrong, with other numbers each time."""
+        if what not in self.told:
+            self.told.add(what)
+            self.violation(text)
 
     # --- the store
 
@@ -106,10 +113,11 @@ class KappaObserver:
         if found != expected:
             wrong = [f"{k}: {found.get(k, 0)}, not {expected.get(k, 0)}" for k in sorted(set(found) | set(expected), key=repr)
                      if found.get(k, 0) != expected.get(k, 0)]
-            self.violation(f"kappa: partition {partition} of {version} [{start},{end}) is not the fold of its part of the log: "
-                           f"{len(wrong)} values differ, {'; '.join(wrong[:4])}")
+            self.violation_once((partition, version), f"kappa: partition {partition} of {version} [{start},{end}) is not the fold of its part of "
+                                f"the log: {len(wrong)} values differ, {'; '.join(wrong[:4])}")
         if days:
-            self.violation(f"kappa: partition {partition} of {version}: the days are not the sums of their minutes: {days[:4]}")
+            self.violation_once((partition, version, "days"),
+                                f"kappa: partition {partition} of {version}: the days are not the sums of their minutes: {days[:4]}")
 
     @staticmethod
     def read(cursor, number, partition, hour):
@@ -188,4 +196,5 @@ class KappaObserver:
         for row in answer["revenue"]:
             key = answer["date"], row["currency"]
             if row_e4(row) != sums.get(key, (0, 0, 0, 0)):
-                self.violation(f"kappa: answers: {key} is {row_e4(row)}, but what is below {below} comes to {sums.get(key)}; {answer}"[:1500])
+                self.violation_once((answer["kappa"]["version"], key), f"kappa: answers: {key} is {row_e4(row)}, but what is below {below} "
+                                    f"comes to {sums.get(key)}; {answer}"[:1500])
