@@ -5,9 +5,9 @@
 #include <errno.h>
 
 #include "batch/batch.h"
-#include "common/plan.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/plan.h"
 
 static int show_open(const struct config *config, archive_fault_fn *on_fault, void *arg,
 	struct archive *ret_archive, struct err *err)

@@ -3,9 +3,9 @@
 
 #include "batch/archive_check.h"
 #include "batch/batch.h"
-#include "common/plan.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/plan.h"
 
 enum { HISTORY_TRY_MS = 1000, HISTORY_PEEK_MS = 5000, HISTORY_NAMED = 5 };
 

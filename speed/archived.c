@@ -51,7 +51,7 @@ int archived_open(struct speed *speed, struct partition *p, struct err *err)
 		return -1;
 	if (archive.present && strcmp(archive.note.log, speed->log.identity) != 0) {
 		err_set(err, ERR_DATA,
-			"the archive in '%s' is of the log '%s', this is '%s' hint: was the topic created "
+			"the archive in '%s' is of the log '%s', this is '%s'; hint: was the topic created "
 			"anew, or the cluster changed? each log needs an --archive of its own",
 			archive.dir, archive.note.log, speed->log.identity);
 		archive_release(&archive);
@@ -115,7 +115,7 @@ static int archived_compare(const struct partition *p, const struct tail *found,
 		return 0;
 	return err_set(err, ERR_DATA,
 		"the archive in '%s' is of another log than the version: the record at offset %" PRId64
-		" of partition %d is %s hint: use the archive of that log, or begin another version",
+		" of partition %d is %s; hint: use the archive of that log, or begin another version",
 		p->archived.archive.dir, expected->offset, p->number,
 		found->offset == expected->offset ? "a different one" : "missing");
 }
@@ -177,7 +177,7 @@ static int archived_hole(
 	if (!ranges_have(&speed->config.accept_lost, range))
 		return err_set(err, ERR_DATA,
 			"orders of '%s' are gone: offsets %d:%" PRId64 "-%" PRId64
-			" are not in Kafka and not in the archive hint: --accept-lost=%d:%" PRId64 "-%" PRId64
+			" are not in Kafka and not in the archive; hint: --accept-lost=%d:%" PRId64 "-%" PRId64
 			" goes on without them, and every answer says so",
 			speed->config.topic, p->number, hole->from, hole->to, p->number, hole->from,
 			hole->to);

@@ -56,7 +56,7 @@ static int commands_find(const PGresult *versions, const char *name, int *ret_ro
 		return 0;
 	}
 	return err_set(
-		err, ERR_USAGE, "there is no version '%s' hint: 'lambda-speed status' lists them", name);
+		err, ERR_USAGE, "there is no version '%s'; hint: 'lambda-speed status' lists them", name);
 }
 
 static void commands_duration(int64_t ms, char buf[32])
@@ -128,7 +128,7 @@ static int commands_lock_live(PGconn *conn, struct commands_live *ret_live, stru
 	FAILPOINT("kappa.locked");
 	if (!PQntuples(result))
 		return err_set(err, ERR_USAGE,
-			"no version is live hint: 'lambda-speed --store=postgres' begins the first one");
+			"no version is live; hint: 'lambda-speed --store=postgres' begins the first one");
 	snprintf(ret_live->id, sizeof(ret_live->id), "%s", PQgetvalue(result, 0, 0));
 	snprintf(ret_live->name, sizeof(ret_live->name), "%s", PQgetvalue(result, 0, 1));
 	snprintf(ret_live->previous, sizeof(ret_live->previous), "%s", PQgetvalue(result, 0, 2));
@@ -209,7 +209,7 @@ static int commands_promote(PGconn *conn, const struct config *config, struct er
 	if (offsets && !PLANTED(PLANT_PROMOTE))
 		return err_set(err, ERR_BUSY,
 			"version '%s' is behind: it lacks %" PRId64 " offsets, in %" PRId64
-			" partition%s, of what '%s' has, so it is not promoted hint: 'lambda-speed status' "
+			" partition%s, of what '%s' has, so it is not promoted; hint: 'lambda-speed status' "
 			"says when "
 			"it will be there",
 			names[0], offsets, partitions, partitions == 1 ? "" : "s", live.name);
@@ -252,7 +252,7 @@ static int commands_drop(PGconn *conn, const PGresult *versions, int row, struct
 		return err_set(err, ERR_USAGE, "version '%s' is live", name);
 	if (commands_is_awake(versions, row))
 		return err_set(
-			err, ERR_BUSY, "version '%s' is worked on hint: stop its lambda-speed first", name);
+			err, ERR_BUSY, "version '%s' is worked on; hint: stop its lambda-speed first", name);
 	if (pg_exec(conn, sql_kappa_drop, 1, &id, NULL, err))
 		return -1;
 	FAILPOINT("kappa.dropped");

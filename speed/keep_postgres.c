@@ -79,7 +79,7 @@ static int keep_postgres_check(const struct speed *speed, const PGresult *versio
 		return -1;
 	if (strcmp(PQgetvalue(version, 0, 1), speed->fold) != 0)
 		return err_set(err, ERR_DATA,
-			"version '%s' is folded by other rules ('%s', here '%s') hint: begin another one "
+			"version '%s' is folded by other rules ('%s', here '%s'); hint: begin another one "
 			"beside "
 			"it with --version=NAME --from=beginning, then 'lambda-speed promote NAME'",
 			speed->config.version, PQgetvalue(version, 0, 1), speed->fold);
@@ -100,7 +100,7 @@ static int keep_postgres_begin(const struct speed *speed, PGconn *conn, bool any
 
 	if (any_live && strcmp(speed->config.from, "beginning") != 0)
 		return err_set(err, ERR_USAGE,
-			"there is no version '%s' hint: --from=beginning begins it beside the live one, and "
+			"there is no version '%s'; hint: --from=beginning begins it beside the live one, and "
 			"folds "
 			"the whole log into it",
 			speed->config.version);

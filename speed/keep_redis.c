@@ -77,7 +77,7 @@ static void keep_redis_foreign(struct speed *speed)
 		if (speed->partitions[i])
 			speed->partitions[i]->foreign |= speed->partitions[i]->sent != 0;
 	err_set(&err, ERR_REDIS,
-		"somebody has put other functions in the place of ours into redis hint: programs of two "
+		"somebody has put other functions in the place of ours into redis; hint: programs of two "
 		"builds must not share a redis");
 	flush_lost_keep(speed, &err); /* ours are loaded when connecting */
 }
@@ -228,7 +228,7 @@ static void keep_redis_adopt(struct speed *speed, const struct pg_published *pub
 	if (published->publication < p->known.seen) { /* it would be refused as stale */
 		if (++p->n_stale > KEEP_REDIS_STALE_TICKS && complaint_due(&speed->stale))
 			log_warn("partition %d: redis has seen publication %" PRId64 ", postgres has %" PRId64
-				 "; going on without it hint: if "
+				 "; going on without it; hint: if "
 				 "the database was restored from an older backup, FCALL lambda_1_drop 1 '%s'",
 				p->number, p->known.seen, published->publication, p->base);
 		return;
@@ -352,7 +352,7 @@ static void keep_redis_drop(struct speed *speed, struct partition *p)
 		return;
 	}
 	log_warn("partition %d: the speed view may have records of both logs, and cannot be removed: %s; "
-		 "ignoring that hint: FCALL lambda_1_drop 1 '%s'",
+		 "ignoring that; hint: FCALL lambda_1_drop 1 '%s'",
 		p->number, err.msg, p->base);
 }
 

@@ -19,7 +19,7 @@ static void letters_on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *messag
 	err_set(&letters->err, ERR_KAFKA, "cannot put a record on topic '%s': '%s'%s",
 		rd_kafka_topic_name(message->rkt), rd_kafka_err2str(message->err),
 		message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
-			? " hint: raise the topic's max.message.bytes"
+			? "; hint: raise the topic's max.message.bytes"
 			: "");
 }
 

@@ -35,7 +35,7 @@ int recovery_check_origin(
 {
 	if (*log && strcmp(log, speed->log.identity) != 0)
 		return err_set(err, ERR_DATA,
-			"%s is of another log ('%s') than the one that is read ('%s') hint: was the cluster "
+			"%s is of another log ('%s') than the one that is read ('%s'); hint: was the cluster "
 			"or "
 			"the topic replaced? point --brokers and --topic to the old log, or start with "
 			"another --name and an "
@@ -43,7 +43,7 @@ int recovery_check_origin(
 			what, log, speed->log.identity);
 	if (fold_version_kernel(fold) > KERNEL_VERSION)
 		return err_set(err, ERR_DATA,
-			"%s was made by a newer program ('%s', this one is '%s') hint: run the newer version "
+			"%s was made by a newer program ('%s', this one is '%s'); hint: run the newer version "
 			"of "
 			"lambda-speed",
 			what, fold, speed->fold);
@@ -90,7 +90,7 @@ static int recovery_check_log(struct speed *speed, const struct pg_published *pu
 		return err_set(err, ERR_DATA,
 			"partition %d ends at offset %" PRId64 ", but the state is at %" PRId64
 			": the topic was "
-			"created again or truncated hint: point --brokers and --topic to the old log, or "
+			"created again or truncated; hint: point --brokers and --topic to the old log, or "
 			"start with another "
 			"--name and an empty database",
 			p->number, end, next);
