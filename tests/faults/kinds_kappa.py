@@ -8,9 +8,11 @@ from kinds_archive import archive_whole
 from kinds_servers import postgres_crash
 from place import stands_still
 
-FLUSHING = ("flush.made", "flush.write", "flush.sent", "flush.acknowledged")
+FLUSHING = ("flush.made", "flush.write", "flush.sent", "kappa.committed", "flush.acknowledged")
 RECOVERING = ("kappa.loaded", "recovery.sought")
 ARCHIVED = ("archived.record", "archived.end")
+PROMOTING = ("kappa.locked", "kappa.held", "kappa.swapped", "kappa.promoted")
+PRUNING = ("kappa.locked", "kappa.dropped")
 LACKS_S = 40        # a version that was begun beside the live one lacks nothing any more so long after
 AWAKE_S = 11        # a version is worked on so long after its worker's last word, for prune
 
@@ -135,7 +137,14 @@ def promote(n, version):
 
 
 def killed_command(n, *command):
-    """It is killed at any time; whatever it has done, it has done it wholly."""
+    """It is killed at a certain step, or at any time; whatever it has done, it has done it wholly."""
+    name = n.rng.choice((*(PRUNING if command[0] == "prune" else PROMOTING), None))
+    if name:
+        asked = n.place.kappa_command(*command, LAMBDA_FAILPOINT=name)
+        asked.may_end = (0, 64, 75)
+        if asked.wait() == -signal.SIGKILL:
+            n.happened(f"kappa {command[0]} died at {name}")
+        return
     asked = n.place.kappa_command(*command)
     asked.may_end = (0, 64, 75)     # it may be too late, or have been done before
     n.pause(0, 0.15)
@@ -222,11 +231,9 @@ def kappa_promote_stopped(n):
     first = n.place.kappa_live()
     version = begin_version(n)
     n.pause(3, 5)
-    asked = n.place.kappa_command("promote", version)
+    asked = n.place.kappa_command("promote", version, LAMBDA_STALLPOINT=n.rng.choice(PROMOTING))
     asked.may_end = (0, 69, 75)     # 69: somebody else's lock, or what it held was taken
-    n.pause(0.01, 0.08)
-    if asked.running():
-        asked.popen.send_signal(signal.SIGSTOP)
+    if asked.wait_stalled():
         n.happened("promotions stopped")
         n.pause(2, 12)
         asked.go_on()
