@@ -199,6 +199,7 @@ static int archive_copy_jobs(struct archive_copy *copy, int64_t *from, struct ar
 		struct part *part = &jobs[n].part;
 		struct tail before;
 
+		jobs[n].broken_off = false;
 		*part = (struct part){ .partition = i };
 		if (!archive_copy_gap(copy, i, from[i], &part->next, &part->cut))
 			continue;
@@ -240,9 +241,15 @@ static int archive_copy_report(const struct archive_copy *copy, struct err *err)
 {
 	SCOPED(xfreep) char *lost = ranges_text(&copy->lost);
 
-	log_info("'%s' has the log up to its end: %" PRId64 " records in %" PRId64 " files with %" PRId64
+	log_info("'%s' has the log up to its end%s: %" PRId64 " records in %" PRId64 " files with %" PRId64
 		 " bytes were added",
-		copy->dir, copy->sums.n_records, copy->sums.n_files, copy->sums.n_bytes);
+		copy->dir, copy->sums.n_broken_off ? " in the other partitions" : "", copy->sums.n_records,
+		copy->sums.n_files, copy->sums.n_bytes);
+	if (!copy->lost.n && copy->sums.n_broken_off)
+		return err_set(err, ERR_DATA,
+			"%" PRId64 " partitions are not archived to their end: they have a record that is "
+			"too large, see above",
+			copy->sums.n_broken_off);
 	if (!copy->lost.n)
 		return 0;
 	return err_set(err, ERR_DATA,
@@ -269,7 +276,7 @@ static int archive_copy(const struct config *config, struct err *err)
 	FAILPOINT("archive.prepared");
 	failed = failed || archive_copy_work(&copy, err);
 	FAILPOINT("archive.copied");
-	failed = failed || archive_copy_note(&copy, copy.started_wall_ms, err) ||
+	failed = failed || (!copy.sums.n_broken_off && archive_copy_note(&copy, copy.started_wall_ms, err)) ||
 		 archive_copy_report(&copy, err);
 	kafka_close(&copy.rk);
 	archive_release(&copy.archive);

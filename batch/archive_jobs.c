@@ -7,6 +7,7 @@
 
 #include "batch/batch.h"
 #include "batch/kafka_source.h"
+#include "common/log.h"
 #include "common/mem.h"
 
 /* Each open file takes some MiB to compress, and each partition up to 16 MiB of what is fetched. */
@@ -39,7 +40,14 @@ static int archive_job_record(void *arg, const struct record *record, struct err
 	if (atomic_load_explicit(&jobs->give_up, memory_order_relaxed))
 		return batch_stopped(err);
 	atomic_fetch_add_explicit(&jobs->n_records, 1, memory_order_relaxed);
-	return archive_writer_put(&job->writer, record, err);
+	if (!archive_writer_put(&job->writer, record, err))
+		return 0;
+	if (err->code != ERR_DATA)
+		return -1;
+	log_error("%s; the partition is archived up to it, the others go on", err->msg);
+	job->part.cut = record->offset;
+	job->broken_off = true;
+	return 0;
 }
 
 /* Reading may have ended before the range did. After a failed write only what was finished before is kept. */
@@ -133,6 +141,7 @@ int archive_jobs_run(struct archive_job *jobs, int n_jobs, const struct config *
 		sums->n_records += jobs[i].writer.n_records;
 		sums->n_files += jobs[i].writer.n_files;
 		sums->n_bytes += jobs[i].writer.n_bytes;
+		sums->n_broken_off += jobs[i].broken_off;
 	}
 	return failed;
 }

@@ -19,8 +19,6 @@
 #include "common/mem.h"
 #include "common/zstd_file.h"
 
-enum { ARCHIVE_HEADERS_MAX = 1000 };
-
 /* --- files and directories --- */
 
 static int archive_io(struct err *err, const char *what, const char *path)
@@ -119,6 +117,7 @@ void archive_writer_release(struct archive_writer *writer)
 	}
 	zstd_writer_close(writer->file);
 	archive_buffer_release(&writer->line);
+	free(writer->headers);
 	free(writer->dir);
 	*writer = (struct archive_writer){ 0 };
 }
@@ -147,16 +146,22 @@ static void archive_writer_count(struct archive_writer *writer, const struct rec
 /* A line that no reader would take must not be written. */
 static int archive_writer_line(struct archive_writer *writer, const struct record *record, struct err *err)
 {
-	struct archive_header headers[ARCHIVE_HEADERS_MAX]; /* 32 KB */
 	struct archive_record line = { record->offset, record->timestamp_ms, { record->key, record->key_len },
-		{ record->value, record->value_len }, headers, 0 };
+		{ record->value, record->value_len }, NULL, 0 };
+	struct archive_header header;
 
-	while (line.n_headers < ARCHIVE_HEADERS_MAX &&
-		kafka_source_header(record, line.n_headers, &headers[line.n_headers]))
-		line.n_headers++;
+	for (; kafka_source_header(record, line.n_headers, &header); line.n_headers++) {
+		if (line.n_headers == writer->headers_size) {
+			writer->headers_size = writer->headers_size ? 2 * writer->headers_size : 16;
+			writer->headers = xreallocarray(
+				writer->headers, writer->headers_size, sizeof(*writer->headers));
+		}
+		writer->headers[line.n_headers] = header;
+	}
+	line.headers = writer->headers;
 	writer->line.len = 0;
 	archive_line_write(&writer->line, &line);
-	if (line.n_headers == ARCHIVE_HEADERS_MAX || writer->line.len > ZSTD_LINE_MAX)
+	if (writer->line.len > ZSTD_LINE_MAX)
 		return err_set(err, ERR_DATA,
 			"the record at offset %" PRId64 " of partition %d is too large for the archive",
 			record->offset, (int)record->part->partition);

@@ -11,6 +11,8 @@ struct archive_writer {
 	char *dir; /* owned; ROOT/TOPIC/partition=N */
 	struct archive_manifest manifest; /* of the file that is being written; log and partition stay */
 	struct archive_buffer line;
+	struct archive_header *headers; /* owned; room for those of one record */
+	size_t headers_size;
 	struct zstd_writer *file; /* NULL: none is open */
 	int64_t file_text_bytes;
 	int64_t n_records, n_files, n_bytes; /* so far */
@@ -21,7 +23,7 @@ void archive_writer_init(struct archive_writer *writer, const struct config *con
 	const char *log, int32_t partition, int64_t from, const struct tail *before);
 void archive_writer_release(struct archive_writer *writer); /* what is not in a finished file is left out */
 
-/* The next record; ERR_IO. */
+/* The next record. ERR_IO; ERR_DATA: it is too large for a line, and is not in the file. */
 MUST_USE int archive_writer_put(struct archive_writer *writer, const struct record *record, struct err *err);
 /* The log is read up to `to`, and no record is left below it: ends the file there, also one without a line.
  * ERR_IO. */

@@ -166,6 +166,20 @@ def produce(world, n, seed):
         world.produce(values, partition=partition)
 
 
+def test_any_number_of_headers(world, root):
+    """One producer's odd record does not stop archiving for good."""
+    producer = world.producer()
+    counts = (0, 1, 15, 16, 17, 999, 1000, 1001, 20000)
+    for n in counts:
+        producer.produce(world.topic, b"{}", b"k", partition=0, headers=[(f"h{i}", b"v%d" % i) for i in range(n)] or None)
+    assert producer.flush(30) == 0
+    archive(world, root)
+    kafka = [r[5] for r in world.log_records(headers=True)]
+    lines = cat(world, root, "0")[1].splitlines()
+    assert [decoded(json.loads(line), line)[1] for line in lines] == kafka and [len(h or ()) for h in kafka] == list(counts)
+    world.run_batch(f"--archive={root}", "--source=archive")
+
+
 def test_the_archive_outlives_retention(world, root):
     """What Kafka does not have any more is read from the archive; answers stay exact, and nothing is said to be missing."""
     produce(world, 2000, 1)
