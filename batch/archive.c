@@ -105,13 +105,21 @@ static int archive_copy_sweep(const char *path, struct err *err)
 	return 0;
 }
 
-static int archive_copy_note(struct archive_copy *copy, int64_t archived_ms, struct err *err)
+/* The note of an archive of Kafka's log. */
+static struct archive_note archive_copy_noted(const struct archive_copy *copy, int64_t archived_ms)
 {
 	struct archive_note note = { .n_partitions = copy->log.n_partitions, .archived_ms = archived_ms };
+
+	snprintf(note.log, sizeof(note.log), "%s", copy->log.identity);
+	return note;
+}
+
+static int archive_copy_note(struct archive_copy *copy, int64_t archived_ms, struct err *err)
+{
+	struct archive_note note = archive_copy_noted(copy, archived_ms);
 	struct archive_buffer text = { 0 };
 	int failed;
 
-	snprintf(note.log, sizeof(note.log), "%s", copy->log.identity);
 	archive_note_write(&text, &note);
 	failed = archive_write_small(copy->dir, ARCHIVE_NOTE_NAME, &text, err);
 	archive_buffer_release(&text);
@@ -123,19 +131,20 @@ static char *archive_copy_part_dir(const struct archive_copy *copy, int partitio
 	return xasprintf("%s/partition=%d", copy->dir, partition);
 }
 
-/* The note comes before the first file: without it nobody looks for files. One that got lost is written anew.
- */
+/* The note comes before the first file: without it nobody looks for files. One that got lost is written anew,
+ * when all that there is turns out to be of this log. */
 static int archive_copy_prepare(struct archive_copy *copy, struct err *err)
 {
-	const struct archive_note *note = &copy->archive.note;
+	const struct archive_note *note = &copy->archive.note, none = archive_copy_noted(copy, 0);
+	bool lost = !copy->archive.present;
 
-	if (!copy->archive.present) {
+	if (lost) {
 		archive_release(&copy->archive);
-		if (archive_copy_note(copy, 0, err) ||
-			archive_open(copy->config->archive, copy->config->topic, &copy->archive, err))
+		if (archive_open_with(copy->config->archive, copy->config->topic, &none, &copy->archive, err))
 			return -1;
 	}
-	if (archive_check_log(&copy->archive, copy->config, &copy->log, err))
+	if (archive_check_log(&copy->archive, copy->config, &copy->log, err) ||
+		(lost && archive_copy_note(copy, 0, err)))
 		return -1;
 	for (int i = 0; i < copy->log.n_partitions; i++) {
 		SCOPED(xfreep) char *path = archive_copy_part_dir(copy, i);

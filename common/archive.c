@@ -201,12 +201,16 @@ static int archive_open_part(
 	return archive_check_joins(part, partition, faults, err);
 }
 
-/* only: a partition, or ARCHIVE_EVERY */
-static int archive_fill(
-	struct archive *archive, int only, const struct archive_faults *faults, struct err *err)
+/* only: a partition, or ARCHIVE_EVERY; note: NULL, or what to take for it */
+static int archive_fill(struct archive *archive, int only, const struct archive_note *note,
+	const struct archive_faults *faults, struct err *err)
 {
-	if (archive_open_note(archive, err))
+	if (!note && archive_open_note(archive, err))
 		return -1;
+	if (note) {
+		archive->note = *note;
+		archive->present = true;
+	}
 	archive->n_parts = archive->present ? archive->note.n_partitions : 0;
 	archive->parts = xcalloc((size_t)archive->n_parts + 1, sizeof(*archive->parts));
 	for (int i = 0; i < archive->n_parts; i++)
@@ -215,7 +219,7 @@ static int archive_fill(
 	return 0;
 }
 
-static int archive_open_some(const char *root, const char *topic, int only,
+static int archive_open_some(const char *root, const char *topic, int only, const struct archive_note *note,
 	const struct archive_faults *faults, struct archive *ret_archive, struct err *err)
 {
 	struct archive archive = { 0 };
@@ -224,7 +228,7 @@ static int archive_open_some(const char *root, const char *topic, int only,
 		return err_set(err, ERR_NO_INPUT, "the archive: cannot read the directory '%s': %s", root,
 			strerror(errno));
 	archive.dir = xasprintf("%s/%s", root, topic);
-	if (archive_fill(&archive, only, faults, err)) {
+	if (archive_fill(&archive, only, note, faults, err)) {
 		archive_release(&archive);
 		return err_wrap(err, "the archive");
 	}
@@ -237,7 +241,7 @@ int archive_open_whole(const char *root, const char *topic, archive_fault_fn *on
 {
 	const struct archive_faults faults = { on_fault, arg };
 
-	return archive_open_some(root, topic, ARCHIVE_EVERY, &faults, ret_archive, err);
+	return archive_open_some(root, topic, ARCHIVE_EVERY, NULL, &faults, ret_archive, err);
 }
 
 int archive_open(const char *root, const char *topic, struct archive *ret_archive, struct err *err)
@@ -245,12 +249,20 @@ int archive_open(const char *root, const char *topic, struct archive *ret_archiv
 	return archive_open_whole(root, topic, NULL, NULL, ret_archive, err);
 }
 
+int archive_open_with(const char *root, const char *topic, const struct archive_note *note,
+	struct archive *ret_archive, struct err *err)
+{
+	const struct archive_faults faults = { NULL, NULL };
+
+	return archive_open_some(root, topic, ARCHIVE_EVERY, note, &faults, ret_archive, err);
+}
+
 int archive_open_one(
 	const char *root, const char *topic, int partition, struct archive *ret_archive, struct err *err)
 {
 	const struct archive_faults faults = { NULL, NULL };
 
-	return archive_open_some(root, topic, partition, &faults, ret_archive, err);
+	return archive_open_some(root, topic, partition, NULL, &faults, ret_archive, err);
 }
 
 void archive_release(struct archive *archive)

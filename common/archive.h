@@ -42,6 +42,9 @@ MUST_USE int archive_open_whole(const char *root, const char *topic, archive_fau
 /* The same as archive_open(), but only the files of one partition. */
 MUST_USE int archive_open_one(
 	const char *root, const char *topic, int partition, struct archive *ret_archive, struct err *err);
+/* The same as archive_open() of an archive without a note, as if it had this one. */
+MUST_USE int archive_open_with(const char *root, const char *topic, const struct archive_note *note,
+	struct archive *ret_archive, struct err *err);
 void archive_release(struct archive *archive);
 
 /* The last offset of a partition's files, plus one; 0 without files. */

@@ -411,6 +411,21 @@ def test_the_archive_of_another_log(world, make_world, root):
     assert done.returncode == 65 and "take orders back" in done.stdout, done.stdout
 
 
+def test_a_lost_note_is_not_replaced_by_another_logs(world, make_world, root):
+    world.produce([order(f"a{i}") for i in range(20)], partition=0)
+    archive(world, root)
+    other = make_world()
+    other.produce([order("x")], partition=0)
+    os.unlink(f"{root}/{world.topic}/_archive.json")
+    os.rename(f"{root}/{world.topic}", f"{root}/{other.topic}")
+    assert world.topic in archive(other, root, status=65).stdout
+    assert not os.path.exists(f"{root}/{other.topic}/_archive.json")
+    os.rename(f"{root}/{other.topic}", f"{root}/{world.topic}")
+    archive(world, root)
+    world.run_batch(f"--archive={root}", "--source=archive")
+    assert world.sql("SELECT counted FROM lambda.runs") == [(20,)]
+
+
 def test_the_archive_is_checked_against_the_published_run(world, root):
     world.produce([order(f"a{i}") for i in range(20)], partition=0)
     archive(world, root)
