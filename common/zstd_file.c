@@ -13,6 +13,7 @@ enum {
 	ZSTD_LEVEL = 3,
 	ZSTD_WINDOW_LOG_MAX = 23, /* 8 MiB: what a reader must hold; level 3 takes 2 MiB */
 	ZSTD_CHUNK = 1 << 17,
+	ZSTD_READER_MAX = ZSTD_LINE_MAX + ZSTD_CHUNK, /* a line of the greatest length, and room for more */
 };
 
 static XXH3_state_t *zstd_hash_new(void)
@@ -184,9 +185,9 @@ static int zstd_reader_room(struct zstd_reader *reader, struct err *err)
 	reader->line = 0;
 	if (reader->size - reader->end >= ZSTD_CHUNK)
 		return 0;
-	if (reader->size >= ZSTD_LINE_MAX)
+	if (reader->size == ZSTD_READER_MAX)
 		return zstd_reader_damaged(reader, "a line is too long", err);
-	reader->size *= 2;
+	reader->size = reader->size < ZSTD_READER_MAX / 2 ? 2 * reader->size : ZSTD_READER_MAX;
 	reader->text = xrealloc(reader->text, reader->size);
 	return 0;
 }

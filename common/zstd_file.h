@@ -6,7 +6,9 @@
 #include "common/err.h"
 #include "common/kernel/text.h"
 
-enum { ZSTD_LINE_MAX = 256 << 20 }; /* a longer line is taken for damage */
+enum {
+	ZSTD_LINE_MAX = 256 << 20
+}; /* with its line feed; a longer line is taken for damage, and must not be written */
 
 struct zstd_sum {
 	int64_t bytes; /* compressed */
