@@ -61,7 +61,7 @@ static int archive_copy_open_dir(struct archive_copy *copy, struct err *err)
 		return err_set(err, ERR_IO,
 			"--archive: cannot write to the directory '%s': %s; hint: make it first", root,
 			strerror(errno));
-	if (archive_make_dir(root, copy->dir, err) || archive_copy_lock(copy, err))
+	if (archive_make_dir(copy->dir, err) || archive_sync_dir(root, err) || archive_copy_lock(copy, err))
 		return -1;
 	return archive_open(root, copy->config->topic, &copy->archive, err);
 }
@@ -149,9 +149,11 @@ static int archive_copy_prepare(struct archive_copy *copy, struct err *err)
 	for (int i = 0; i < copy->log.n_partitions; i++) {
 		SCOPED(xfreep) char *path = archive_copy_part_dir(copy, i);
 
-		if (archive_make_dir(copy->dir, path, err) || archive_copy_sweep(path, err))
+		if (archive_make_dir(path, err) || archive_copy_sweep(path, err))
 			return -1;
 	}
+	if (archive_sync_dir(copy->dir, err))
+		return -1;
 	if (note->n_partitions == copy->log.n_partitions)
 		return 0;
 	return archive_copy_note(copy, note->archived_ms, err);

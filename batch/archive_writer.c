@@ -26,7 +26,7 @@ static int archive_io(struct err *err, const char *what, const char *path)
 	return err_set(err, ERR_IO, "cannot %s '%s': %s", what, path, strerror(errno));
 }
 
-static int archive_sync_dir(const char *path, struct err *err)
+int archive_sync_dir(const char *path, struct err *err)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int failed = fd < 0 || fsync(fd);
@@ -38,11 +38,9 @@ static int archive_sync_dir(const char *path, struct err *err)
 	return failed ? -1 : 0;
 }
 
-int archive_make_dir(const char *parent, const char *path, struct err *err)
+int archive_make_dir(const char *path, struct err *err)
 {
-	if (!mkdir(path, 0755))
-		return archive_sync_dir(parent, err);
-	return errno == EEXIST ? 0 : archive_io(err, "make the directory", path);
+	return mkdir(path, 0755) && errno != EEXIST ? archive_io(err, "make the directory", path) : 0;
 }
 
 static int archive_write_fd(int fd, const struct archive_buffer *text)

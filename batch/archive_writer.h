@@ -32,7 +32,9 @@ MUST_USE int archive_writer_end(struct archive_writer *writer, int64_t to, struc
 /* Writes a small file whole: under a temporary name, on the disk, then renamed; and the directory. ERR_IO. */
 MUST_USE int archive_write_small(
 	const char *dir, const char *name, const struct archive_buffer *text, struct err *err);
-/* Makes a directory unless it is there; it is on the disk afterwards. ERR_IO. */
-MUST_USE int archive_make_dir(const char *parent, const char *path, struct err *err);
+/* Makes a directory unless it is there. It is on the disk once its parent is synced, also one that was there:
+ * whoever made it may have been killed just then. ERR_IO. */
+MUST_USE int archive_make_dir(const char *path, struct err *err);
+MUST_USE int archive_sync_dir(const char *path, struct err *err);
 
 #endif
