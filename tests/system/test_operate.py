@@ -288,6 +288,21 @@ def test_prune_while_a_reader_reads(world):
     world.run_batch()
 
 
+def test_a_run_beside_a_prune(world):
+    """What is being pruned is no business of a run that clears up: of two who drop a table one would fail."""
+    many_runs(world, 2)
+    world.sql("UPDATE lambda.runs SET state = 'pruned' WHERE run = 1; ALTER TABLE lambda.revenue_days DETACH PARTITION lambda.revenue_days_r1")
+    with psycopg2.connect(world.postgres) as held, held.cursor() as cursor:
+        cursor.execute("DROP TABLE lambda.revenue_days_r1")
+        run = world.start("lambda-batch", "run")
+        wait_until(lambda: not run.running() or world.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%drop_left%' "
+                                                          "AND datname = current_database() AND pid <> pg_backend_pid()"), 30, run.text)
+    held.close()
+    assert run.wait(60) == 0, run.text()
+    move(world, "prune", "--keep", "1")
+    assert states(world) == ["pruned", "pruned", "published"] and [tables(world, run) > 0 for run in (1, 2, 3)] == [False, False, True]
+
+
 def test_prune_is_killed_and_goes_on(world):
     many_runs(world, 8)
     for _ in range(6):
