@@ -177,8 +177,8 @@ static int archived_hole(
 	if (!ranges_have(&speed->config.accept_lost, range))
 		return err_set(err, ERR_DATA,
 			"orders of '%s' are gone: offsets %d:%" PRId64 "-%" PRId64
-			" are not in Kafka and not in the archive; hint: --accept-lost=%d:%" PRId64 "-%" PRId64
-			" goes on without them, and every answer says so",
+			" are not in Kafka and not in the archive; hint: --accept-lost=%d:%" PRId64
+			"-%" PRId64 " goes on without them, and every answer says so",
 			speed->config.topic, p->number, hole->from, hole->to, p->number, hole->from,
 			hole->to);
 	if (!partition_lose(p, hole->to)) { /* another one is pending: once that is kept */

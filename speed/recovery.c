@@ -43,7 +43,8 @@ int recovery_check_origin(
 			what, log, speed->log.identity);
 	if (fold_version_kernel(fold) > KERNEL_VERSION)
 		return err_set(err, ERR_DATA,
-			"%s was made by a newer program ('%s', this one is '%s'); hint: run the newer version "
+			"%s was made by a newer program ('%s', this one is '%s'); hint: run the newer "
+			"version "
 			"of "
 			"lambda-speed",
 			what, fold, speed->fold);
