@@ -143,6 +143,26 @@ static int publish_result(const struct publish *publish, PGconn *conn, struct er
 	return 0;
 }
 
+/* The last look before the answers come from these rows, by whatever way they got there. */
+static int publish_check_rows(const struct publish *publish, PGconn *conn, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	char run[DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(run, publish->run) };
+	int64_t counted, held;
+
+	if (pg_exec(conn, sql_publish_check, 1, params, &result, err))
+		return -1;
+	counted = pg_number(result, 0, 0);
+	held = pg_number(result, 0, 1);
+	if (counted == held)
+		return 0;
+	return err_set(err, ERR_DATA,
+		"run %" PRId64 " counted %" PRId64 " events, but its days hold %" PRId64
+		"; nothing was published; hint: was it changed by hand? lambda-batch run makes it anew",
+		publish->run, counted, held);
+}
+
 /* All but the COMMIT. */
 static int publish_write(const struct publish *publish, PGconn *conn, struct err *err)
 {
@@ -155,7 +175,8 @@ static int publish_write(const struct publish *publish, PGconn *conn, struct err
 		publish_claim(publish, conn, err) || publish_check_base(publish, conn, err))
 		return -1;
 	FAILPOINT("publish.locked");
-	if (publish->parts && publish_result(publish, conn, err))
+	if ((publish->parts && publish_result(publish, conn, err)) ||
+		(publish->kind && publish_check_rows(publish, conn, err)))
 		return -1;
 	return publish->kind ? pg_exec(conn, sql_publish_pointer, 3, pointer, NULL, err)
 			     : pg_exec(conn, sql_run_hold, 3, wait, NULL, err);
