@@ -217,6 +217,7 @@ def test_the_session_of_the_lock_is_lost_while_waiting_for_speed(world):
     world.serving()
     world.produce([order(f"a{i}") for i in range(20)])
     world.assert_exact()
+    wait_until(lambda: len(world.stack.redis().keys(f"{world.name}:{{*}}:beat")) == 4, 10, "the heart beats: a run waits for it")
     speed.kill()
     world.produce([order("b")])
     run = world.start("lambda-batch", "run", "--seal-wait", "3s")
