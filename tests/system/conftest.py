@@ -51,3 +51,11 @@ def make_world(stack, request, tmp_path):
 @pytest.fixture
 def world(make_world):
     return make_world()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Of an archive, empty."""
+    place = tmp_path / "archive"
+    place.mkdir()
+    return str(place)

@@ -1,125 +1,15 @@
-"""The archive: what is copied from Kafka comes back the same to the bit, and a run from it gives what a run from Kafka gives."""
-import base64
+"""Archiving: what is copied from Kafka comes back the same to the bit, whatever ends it; and what is damaged is found."""
 import glob
 import json
 import os
 import random
-import re
 import subprocess
 import time
-import zlib
 
-import confluent_kafka
 import confluent_kafka.admin
-import pytest
 
-import harness
-from harness import oracle_answers, order, small_disk, wait_until
-
-TABLES = ("revenue_minutes", "revenue_days", "product_days", "product_names", "late_days")
-BEFORE_VALUE = re.compile(rb'{"offset":\d+,"timestamp":-?\d+,(?:"key":(?:null|"(?:[^"\\]|\\.)*")|"raw_key":"[^"]*")'
-                          rb'(?:,"headers":\[{.*?}\])?,"value":')
-COUNTS = "records, counted, duplicate, rejected, late, rejected_by::text"
-
-
-@pytest.fixture
-def root(tmp_path):
-    place = tmp_path / "archive"
-    place.mkdir()
-    return str(place)
-
-
-def archive(world, root, *args, status=0, env=None):
-    before = dict(world.env)
-    world.env.update(env or {})
-    try:
-        done = world.batch("archive", *args, f"--archive={root}")
-    finally:
-        world.env = before
-    assert done.returncode == status, done.stdout[-3000:]
-    return done
-
-
-def cat(world, root, *args):
-    """What 'archive cat' prints on standard output alone."""
-    done = subprocess.run([os.path.join(harness.PROGRAMS, "lambda-batch"), "archive", "cat", *args, f"--archive={root}"], env=world.env,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60, check=False)
-    return done.returncode, done.stdout, done.stderr.decode()
-
-
-def files(root, world, partition):
-    return sorted(glob.glob(f"{root}/{world.topic}/partition={partition}/*.ndjson.zst"))
-
-
-def manifest_of(path):
-    directory, name = os.path.split(path)
-    return os.path.join(directory, "_" + name.replace(".ndjson.zst", ".json"))
-
-
-def manifests(root, world, partition):
-    texts = []
-    for path in sorted(glob.glob(f"{root}/{world.topic}/partition={partition}/_*.json")):
-        with open(path, encoding="utf-8") as text:
-            texts.append(json.load(text))
-    return texts
-
-
-def manifests_at(root, world):
-    return glob.glob(f"{root}/{world.topic}/partition=*/_*.json")
-
-
-def decoded(line, raw):
-    """(key, headers, value) of a line as Kafka had them; raw: its bytes."""
-    def text(of):
-        if "raw_key" in of:
-            return base64.b64decode(of["raw_key"], validate=True)
-        return None if of["key"] is None else of["key"].encode()
-
-    def value(of):
-        return None if of["value"] is None else base64.b64decode(of["value"], validate=True)
-    headers = [(text(h).decode(), value(h)) for h in line.get("headers", [])] or None
-    if "raw" in line:
-        return text(line), headers, base64.b64decode(line["raw"], validate=True)
-    if line["value"] is None:
-        return text(line), headers, None
-    return text(line), headers, raw[BEFORE_VALUE.match(raw).end():-1]
-
-
-def result(world, run):
-    """All rows of a run, and its counts."""
-    rows = {}
-    for table in TABLES:
-        columns = [c for (c,) in world.sql("SELECT column_name FROM information_schema.columns WHERE table_schema = 'lambda' "
-                                           "AND table_name = %s AND column_name <> 'run' ORDER BY ordinal_position", table)]
-        rows[table] = world.sql(f"SELECT {', '.join(columns)} FROM lambda.{table} WHERE run = {run} ORDER BY {', '.join(columns)}")
-    rows["counts"] = world.sql(f"SELECT {COUNTS} FROM lambda.runs WHERE run = {run}")
-    rows["cuts"] = world.sql("SELECT partition, first_offset, next_offset, latest_event_ms, latest_record_ms, tail FROM lambda.cuts "
-                             f"WHERE run = {run} ORDER BY 1")
-    return rows
-
-
-def last_run(world):
-    return world.sql("SELECT max(run) FROM lambda.runs")[0][0]
-
-
-def odd_records(world):
-    """Everything that a log may hold, in partition 0."""
-    producer = world.producer()
-    pretty = json.dumps(order("pretty"), indent=2).encode()
-    values = [json.dumps(order("plain")).encode(), pretty, b" " + json.dumps(order("blanks")).encode() + b"\t ",
-              pretty.replace(b"\n", b"\r"), b"null", b"", None, b"[1,2]", b"\"text\"", b"42", b"{\"a\":1}", b"{\"a\":1}}", b"{", b"\xff\xfe\x00",
-              b"{\"a\":\"\xff\"}", b"{\"a\":\"\\ud800\"}", b"{\"a\":\"\\ud83d\\ude00\"}", "{\"a\":\"h\u00e4t \u2028\"}".encode(), b"{\"a\":\"\\u0000\"}",
-              b"{\"a\":1,\"a\":2}", b"\n", b"{}\n", b"{}\r\n", b"[" * 300, b"{\"x\":" * 300 + b"1" + b"}" * 300, b"\xef\xbb\xbf{}",
-              b"{\"value\":\"},{\\\"raw\\\":\\\"\"}", b"{\"big\":\"" + b"x" * 300000 + b"\"}", bytes(range(256)) * 40, b"1e999", b"{\"n\":1e999}"]
-    keys = [b"k", None, b"", b"\xff\x00", "schl\u00fcssel \"\\\n\t\u2028\U0001f600".encode(), b"nul\x00", b"\x1f\x7f"]
-    headers = [None, [], [("a", b"b")], [("a", None), ("a", b""), ("", b"\x00\xff"), ("h\u00e4\"\n", b"x" * 100)]]
-    for i, value in enumerate(values):
-        producer.produce(world.topic, value, keys[i % len(keys)], partition=0, timestamp=1_780_000_000_000 - i * 1000, headers=headers[i % 4])
-    for i, key in enumerate(keys):
-        producer.produce(world.topic, b"{}", key, partition=0, headers=headers[i % 4])
-    assert producer.flush(30) == 0
-    world.produce([order("none")], partition=0, timestamp=-1)
-    return len(values) + len(keys) + 1
+from archives import archive, cat, decoded, files, flip, manifest_of, manifests, manifests_at, odd_records, produce, result, retention
+from harness import order, small_disk, wait_until
 
 
 def test_every_record_comes_back_to_the_bit(world, root):
@@ -145,27 +35,6 @@ def test_every_record_comes_back_to_the_bit(world, root):
     assert result(world, 1) == result(world, 2)
 
 
-def generated(world, n, seed, partitions=4):
-    """Orders, some twice, some late, some broken; the same id always in the same partition."""
-    some = random.Random(seed)
-    ids = []
-    for i in range(n):
-        event_id = some.choice(ids) if ids and some.random() < 0.1 else f"{seed}-{i}"
-        ids.append(event_id)
-        value = order(event_id, f"{some.randrange(100000) / 100:.2f}", f"2026-03-{some.randrange(1, 28):02d}T{some.randrange(24):02d}:00:00Z",
-                      some.choice(("order_placed", "order_refunded")), some.choice(("GBP", "EUR")), sku=f"S{some.randrange(20)}")
-        place = zlib.crc32(event_id.encode()) % partitions
-        yield place, value if some.random() < 0.95 else (None, some.choice((b"{", b"[1]", b"{}", b"\xff\n", b"")))
-
-
-def produce(world, n, seed):
-    by_partition = {}
-    for partition, value in generated(world, n, seed):
-        by_partition.setdefault(partition, []).append(value)
-    for partition, values in by_partition.items():
-        world.produce(values, partition=partition)
-
-
 def test_any_number_of_headers(world, root):
     """One producer's odd record does not stop archiving for good."""
     producer = world.producer()
@@ -178,47 +47,6 @@ def test_any_number_of_headers(world, root):
     lines = cat(world, root, "0")[1].splitlines()
     assert [decoded(json.loads(line), line)[1] for line in lines] == kafka and [len(h or ()) for h in kafka] == list(counts)
     world.run_batch(f"--archive={root}", "--source=archive")
-
-
-def test_the_archive_outlives_retention(world, root):
-    """What Kafka does not have any more is read from the archive; answers stay exact, and nothing is said to be missing."""
-    produce(world, 2000, 1)
-    archive(world, root, "--archive-file-size=20KiB")
-    assert all(len(files(root, world, p)) > 2 for p in range(4))
-    produce(world, 500, 2)
-    expected = world.expected()
-    world.run_batch()
-    world.delete_below({p: manifests(root, world, p)[-1]["to"] - 5 for p in range(4)})
-    done = world.batch("run")
-    assert done.returncode == 65 and "accept-lost" in done.stdout, done.stdout
-    world.run_batch(f"--archive={root}")
-    assert result(world, 1) == result(world, last_run(world))
-    world.speed()
-    world.serving()
-    world.assert_exact(expected=expected)
-    wait_until(lambda: world.answer("/v1/revenue/today")["degraded"] == [], 30, lambda: world.answer("/v1/revenue/today"))
-    produce(world, 100, 3)
-    expected = oracle_answers(all_records(world, root))
-    world.assert_exact(expected=expected)
-    archive(world, root, "--archive-file-size=20KiB")
-    world.run_batch(f"--archive={root}")
-    world.assert_exact(expected=oracle_answers(all_records(world, root)))
-    assert world.answer("/v1/revenue/today")["degraded"] == []
-    assert world.sql("SELECT count(*) FROM lambda.corrections") == [(0,)]
-
-
-def all_records(world, root):
-    """Of the archive and of Kafka, each once, as the oracle takes them."""
-    records = {}
-    for partition in range(world.partitions):
-        for path in files(root, world, partition):
-            raws = subprocess.run(["zstd", "-dcq", path], stdout=subprocess.PIPE, check=True).stdout.split(b"\n")[:-1]
-            for raw in raws:
-                line = json.loads(raw)
-                records[partition, line["offset"]] = (partition, line["offset"], line["timestamp"], decoded(line, raw)[2])
-    for record in world.log_records():
-        records[record[:2]] = record
-    return [records[key] for key in sorted(records)]
 
 
 def test_transactions_leave_gaps_that_are_no_holes(world, root):
@@ -249,87 +77,6 @@ def test_transactions_leave_gaps_that_are_no_holes(world, root):
     assert world.sql("SELECT records, counted FROM lambda.runs") == [(15, 15)]
     assert world.sql("SELECT first_offset, next_offset FROM lambda.cuts WHERE partition = 0") == [(0, 29)]
     producer.abort_transaction(30)
-
-
-def test_a_hole_is_refused_or_accepted_and_told(world, root):
-    world.produce([order(f"a{i}") for i in range(10)], partition=0)
-    archive(world, root)
-    world.produce([order(f"b{i}") for i in range(10)], partition=0)
-    world.delete_below({0: 15})
-    done = world.batch("run", f"--archive={root}")
-    assert done.returncode == 65 and "0:10-15" in done.stdout, done.stdout
-    done = archive(world, root, status=65)
-    assert "0:10-15" in done.stdout
-    archive(world, root)  # said once; what there was is archived
-    assert [(m["from"], m["to"]) for m in manifests(root, world, 0)] == [(0, 10), (15, 20)]
-    assert "10 to 15" in archive(world, root, "verify", status=65).stdout
-    archive(world, root, "verify", "--accept-lost=0:10-15")
-    status, out, log = cat(world, root, "0:5-17")
-    assert status == 65 and "0:10-15" in log and [json.loads(line)["offset"] for line in out.splitlines()] == [5, 6, 7, 8, 9, 15, 16]
-    for refused in ("0:10-14", "1:10-15", "0:11-15"):
-        assert world.batch("run", f"--archive={root}", "--accept-lost", refused).returncode == 65
-    assert world.batch("run", "--accept-lost", "0:10").returncode == 64
-
-    world.speed()
-    world.serving()
-    world.run_batch(f"--archive={root}", "--accept-lost", "0:9-12", "--accept-lost=0:12-15", "--accept-lost=3:0-7")
-    assert world.sql("SELECT lost FROM lambda.runs WHERE state = 'published'") == [("0:10-15",)]
-    assert world.sql("SELECT lost FROM revenue.freshness") == [("0:10-15",)]
-    day = "/v1/revenue/2026-03-01"
-    answer = wait_until(lambda: (a := world.answer(day))["degraded"] == ["lost_events"] and a, 30, lambda: world.answer(day))
-    assert answer["missing"] == [{"partition": 0, "from": 10, "to": 15}] and answer["revenue"][0]["orders"] == 15
-    assert "dropped" in answer["caveat"] and answer["final"] is False
-    assert world.answer(day + "?view=batch")["missing"][0] == {"partition": 0, "from": 10, "to": 15}
-
-
-def test_what_speed_lost_is_covered_by_a_run_from_the_archive(world, root):
-    speed = world.speed()
-    world.serving()
-    world.produce([order(f"a{i}") for i in range(10)], partition=0)
-    world.assert_exact()
-    speed.stop()
-    world.produce([order(f"b{i}") for i in range(10)], partition=0)
-    archive(world, root)
-    expected = world.expected()
-    world.delete_below({0: 15})
-    world.speed()
-    day = "/v1/revenue/2026-03-01"
-    wait_until(lambda: world.answer(day)["degraded"] == ["lost_events"], 30, lambda: world.answer(day))
-    world.run_batch(f"--archive={root}")
-    assert world.assert_exact(expected=expected)["batch"]["run"] == 1
-    wait_until(lambda: world.answer(day)["degraded"] == [], 30, lambda: world.answer(day))
-    assert "missing" not in world.answer(day)
-
-
-def test_files_that_are_gone_are_filled_from_kafka(world, root):
-    """In the middle, at the end, without their manifest: what Kafka still has is archived again, and read from there until then."""
-    world.produce([order(f"a{i}") for i in range(400)], partition=0)
-    archive(world, root, "--archive-file-size=10KiB")
-    there = files(root, world, 0)
-    assert len(there) > 6
-    before = cat(world, root, "0")[1]
-    os.unlink(there[2])
-    os.unlink(manifest_of(there[4]))
-    os.unlink(there[-1])
-    os.unlink(manifest_of(there[-1]))
-    assert archive(world, root, "verify", status=65).stdout.count("is no part of the archive") == 2
-    world.run_batch()
-    world.run_batch(f"--archive={root}")
-    assert result(world, 1) == result(world, 2)
-    archive(world, root, "--archive-file-size=10KiB")
-    archive(world, root, "verify")
-    assert cat(world, root, "0")[1] == before
-    world.delete_below({0: 400})
-    world.run_batch(f"--archive={root}")
-    assert result(world, 1)["revenue_minutes"] == result(world, 3)["revenue_minutes"]
-
-
-def flip(path, at):
-    with open(path, "r+b") as f:
-        f.seek(at)
-        byte = f.read(1)[0]
-        f.seek(at)
-        f.write(bytes([byte ^ 0x10]))
 
 
 def test_damage_is_found(world, root):
@@ -426,117 +173,6 @@ def test_a_lost_note_is_not_replaced_by_another_logs(world, make_world, root):
     assert world.sql("SELECT counted FROM lambda.runs") == [(20,)]
 
 
-def test_the_archive_is_checked_against_the_published_run(world, root):
-    world.produce([order(f"a{i}") for i in range(20)], partition=0)
-    archive(world, root)
-    world.run_batch()
-    for damage in ("overlay(tail placing '0000' from 6)", "replace(tail, '19 ', '18 ')"):
-        world.sql(f"UPDATE lambda.cuts SET tail = {damage} WHERE partition = 0 AND run = 1")
-        done = world.batch("run", f"--archive={root}", "--source=archive")
-        assert done.returncode == 65 and "another log" in done.stdout, done.stdout
-
-
-def test_the_archive_alone(world, stack, root):
-    """Without Kafka a run ends where the archive ends; speed goes on from there."""
-    world.speed()
-    world.serving()
-    produce(world, 400, 11)
-    expected = world.expected()
-    world.assert_exact(expected=expected)
-    archive(world, root)
-    world.run_batch()
-    stack.stop("kafka")
-    try:
-        done = world.run_batch(f"--archive={root}", "--source=archive")
-        assert "not sealed" in done.stdout
-        assert result(world, 1) == result(world, 2)
-        wait_until(lambda: world.answer("/v1/revenue/today")["batch"]["run"] == 2, 30, "run 2 is served")
-        world.assert_exact(expected=expected)
-        assert archive(world, root, "verify").returncode == cat(world, root)[0] == 0
-    finally:
-        stack.start("kafka")
-    produce(world, 100, 12)
-    expected = world.expected()
-    world.assert_exact(expected=expected, seconds=60)
-
-    # speed is ahead of the archive: it reads that again from Kafka, or else the run is refused
-    stack.stop("kafka")
-    try:
-        done = world.batch("run", f"--archive={root}", "--source=archive")
-        assert done.returncode == 69 and "speed has counted" in done.stdout, done.stdout
-        world.assert_exact(expected=expected)
-    finally:
-        stack.start("kafka")
-    world.wait_caught_up()
-    world.run_batch(f"--archive={root}", "--source=archive")
-    wait_until(lambda: world.answer("/v1/revenue/today")["batch"]["run"] == last_run(world), 30, "the run is served")
-    world.assert_exact(expected=expected, seconds=60)
-
-    # a cut behind the published one would take orders back
-    world.run_batch()
-    done = world.batch("run", f"--archive={root}", "--source=archive")
-    assert done.returncode == 65 and "take orders back" in done.stdout, done.stdout
-    world.assert_exact(expected=expected)
-
-
-def test_kafka_has_lost_what_lies_between_the_archive_and_speed(world, root):
-    world.speed()
-    world.serving()
-    world.produce([order(f"a{i}") for i in range(10)], partition=0)
-    archive(world, root)
-    world.produce([order(f"b{i}") for i in range(10)], partition=0)
-    expected = world.expected()
-    world.assert_exact(expected=expected)
-    world.delete_below({0: 15})
-    done = world.batch("run", f"--archive={root}", "--source=archive")
-    assert done.returncode == 65 and "would lose" in done.stdout, done.stdout
-    world.assert_exact(expected=expected)
-
-
-def test_source_archive_needs_an_archive(world, root):
-    assert world.batch("run", "--source=archive", f"--archive={root}").returncode == 66
-    assert "yet" in world.run_batch(f"--archive={root}").stdout
-    assert world.batch("archive").returncode == 64
-    assert world.batch("archive", f"--archive={root}/nowhere").returncode == 74
-    archive(world, root, "verify", status=66)
-    assert cat(world, root)[0] == 66
-    archive(world, root)
-    for which in ("x", "4", "0:5", "0:1-2 1:1-2", "-1", "99999999999"):
-        assert cat(world, root, which)[0] == 64, which
-    archive(world, root, "dog", status=64)
-
-
-def test_an_archive_that_is_not_there_is_not_taken_for_an_empty_one(world, root):
-    """Neither without its directory, nor as a mount point without its disk, though a truncated history is allowed."""
-    world.produce([order(f"a{i}") for i in range(20)], partition=0)
-    world.produce([order("b")], partition=1)
-    archive(world, root)
-    world.delete_below({0: 10})
-    allowed = (f"--archive={root}", "--allow-truncated-history")
-    world.run_batch(*allowed)
-    assert world.sql("SELECT counted, truncated FROM lambda.runs") == [(21, False)]
-    os.rename(root, root + "-away")
-    for args in (allowed, (*allowed, "--dry-run"), (*allowed, "--source=archive"), ("--archive=/dev/null",)):
-        done = world.batch("run", *args)
-        assert done.returncode == 66 and "cannot read the directory" in done.stdout, done.stdout
-    os.mkdir(root)
-    for args in (allowed, (*allowed, "--dry-run")):
-        done = world.batch("run", *args)
-        assert done.returncode == 65 and "history shrinks" in done.stdout and "--accept-lost=0:0-10" in done.stdout, done.stdout
-    world.run_batch(*allowed, "--accept-lost=0:0-10")                                   # then it is what is meant
-    world.run_batch(*allowed)
-    os.rmdir(root)
-    os.rename(root + "-away", root)
-    world.run_batch(*allowed)
-    assert world.sql("SELECT counted, truncated, lost FROM lambda.runs WHERE state = 'published' ORDER BY run") == [
-        (21, False, ""), (11, False, "0:0-10"), (11, True, ""), (21, False, "")]
-    world.delete_below({0: 15})
-    world.run_batch("--allow-truncated-history")                                        # without an archive, retention goes on every night
-    world.delete_below({0: 18})
-    world.run_batch("--allow-truncated-history")
-    assert world.sql("SELECT counted, truncated FROM lambda.runs ORDER BY run DESC LIMIT 2") == [(3, True), (6, True)]
-
-
 def test_a_warning_when_retention_is_too_short(world, root):
     world.produce([order("a")], partition=0)
     world.kafka_admin("incremental_alter_configs" if hasattr(confluent_kafka.admin.AdminClient, "incremental_alter_configs") else "alter_configs",
@@ -549,10 +185,6 @@ def test_a_warning_when_retention_is_too_short(world, root):
     time.sleep(1.5)
     assert "Kafka keeps" in world.run_batch(f"--archive={root}").stdout
     assert "Kafka keeps" not in world.run_batch().stdout
-
-
-def retention(world, ms):
-    return confluent_kafka.admin.ConfigResource("topic", world.topic, set_config={"retention.ms": ms})
 
 
 def test_killed_at_any_time(world, root):
@@ -640,35 +272,3 @@ def test_two_at_once(world, root):
         import fcntl
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "another" in archive(world, root, status=75).stdout
-
-
-def test_a_partition_added_since(world, root):
-    world.produce([order(f"a{i}") for i in range(10)], partition=0)
-    archive(world, root)
-    world.add_partitions(6)
-    world.produce([order(f"b{i}") for i in range(10)], partition=5)
-    world.run_batch(f"--archive={root}")
-    archive(world, root)
-    world.run_batch(f"--archive={root}", "--source=archive")
-    assert world.sql("SELECT counted FROM lambda.runs ORDER BY run") == [(20,), (20,)]
-    assert len(world.sql("SELECT 1 FROM lambda.cuts WHERE run = 2")) == 6
-
-
-def test_a_partition_added_since_that_retention_has_reached(world, root):
-    """Speed has counted it from its first offset; Kafka begins later by now. Nothing was wrong, so nothing is corrected."""
-    world.speed("-X", "topic.metadata.refresh.interval.ms=1000")
-    world.serving()
-    world.produce([order(f"a{i}") for i in range(10)], partition=0)
-    world.assert_exact()
-    world.run_batch()
-    world.add_partitions(6)
-    world.produce([order(f"b{i}") for i in range(10)], partition=5)
-    expected = world.expected()
-    world.assert_exact(expected=expected)
-    archive(world, root)
-    world.delete_below({5: 6})
-    assert "the cut is sealed" in world.run_batch(f"--archive={root}").stdout
-    wait_until(lambda: world.answer("/v1/revenue/today")["batch"]["run"] == 2, 30, "run 2 is served")
-    world.assert_exact(expected=expected)
-    assert world.sql("SELECT day, cause, net_e4 FROM lambda.correction_causes") == []
-    assert world.sql("SELECT first_offset, next_offset FROM lambda.cuts WHERE run = 2 AND partition = 5") == [(0, 10)]

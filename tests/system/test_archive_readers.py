@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
+from archives import archive, odd_records
 from harness import ROOT
-from test_archive import archive, odd_records, root  # noqa: F401 (a fixture)
 
 HERE = os.path.join(ROOT, "tests", "system")
 # as DuckDB takes it; what it says is JSON, for the standard library reads that

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
+from archives import all_records, archive, files, manifests
 from harness import oracle_answers, order, wait_until
-from test_archive import all_records, archive, files, manifests, root  # noqa: F401
 from test_kappa import EVERYTHING, SOON_DEAD, Kappa, total
 
 SMALL = "--archive-file-size=100KiB"

@@ -7,8 +7,8 @@ import psycopg2
 import pytest
 
 import harness
+from archives import archive
 from harness import wait_until
-from test_archive import archive, root  # noqa: F401
 from test_kappa import EVERYTHING, SOON_DEAD, VALUES, Kappa
 
 FAULT = os.path.join(harness.ROOT, "build", "fault", "bin")
