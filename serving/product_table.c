@@ -18,27 +18,51 @@ void product_table_release(struct product_table *products)
 	for (size_t i = 0; i < products->rows.n; i++)
 		free(((struct product_row *)table_at(&products->rows, i))->name);
 	table_release(&products->rows);
+	free(products->currencies);
+	products->currencies = NULL;
+	products->n_currencies = 0;
+}
+
+static void product_table_add_currency(struct product_table *products, int currency)
+{
+	for (size_t i = 0; i < products->n_currencies; i++)
+		if (products->currencies[i] == currency)
+			return;
+	products->currencies = xreallocarray(
+		products->currencies, products->n_currencies + 1, sizeof(*products->currencies));
+	products->currencies[products->n_currencies++] = currency;
 }
 
 struct product_row *product_table_put(struct product_table *products, int currency, struct text sku)
 {
 	struct product_row_key key = { .currency = currency };
+	struct product_row *row;
 	bool is_new;
 
 	if (sku.len > sizeof(key.sku))
 		return NULL;
 	memcpy(key.sku, sku.at, sku.len);
-	return table_put(&products->rows, &key, &is_new);
+	row = table_put(&products->rows, &key, &is_new);
+	if (is_new)
+		product_table_add_currency(products, currency);
+	return row;
 }
 
-struct product_row *product_table_find(const struct product_table *products, int currency, struct text sku)
+void product_table_name(struct product_table *products, struct text sku, const char *name)
 {
-	struct product_row_key key = { .currency = currency };
+	struct product_row_key key = { 0 };
 
 	if (sku.len > sizeof(key.sku))
-		return NULL;
+		return;
 	memcpy(key.sku, sku.at, sku.len);
-	return table_find(&products->rows, &key);
+	for (size_t i = 0; i < products->n_currencies; i++) {
+		struct product_row *row;
+
+		key.currency = products->currencies[i];
+		row = table_find(&products->rows, &key);
+		if (row && !row->name)
+			row->name = xstrdup(name);
+	}
 }
 
 int product_table_add_chunk(struct product_table *products, const struct redis_chunk *chunk, struct err *err)
@@ -64,6 +88,21 @@ int product_table_add_chunk(struct product_table *products, const struct redis_c
 	return 0;
 }
 
+/* As an element of a Postgres array. */
+static void put_quoted(struct out *out, const struct product_row_key *key)
+{
+	char quoted[2 * sizeof(key->sku) + 1];
+	size_t len = 0;
+
+	for (size_t i = 0; i < sizeof(key->sku) && key->sku[i]; i++) {
+		if (key->sku[i] == '"' || key->sku[i] == '\\')
+			quoted[len++] = '\\';
+		quoted[len++] = key->sku[i];
+	}
+	quoted[len] = '\0';
+	out_raw(out, "\"%s\"", quoted);
+}
+
 char *product_table_unnamed(const struct product_table *products)
 {
 	struct out out;
@@ -74,14 +113,12 @@ char *product_table_unnamed(const struct product_table *products)
 	out_raw(&out, "{");
 	for (size_t r = 0; r < products->rows.n; r++) {
 		const struct product_row *row = table_at(&products->rows, r);
-		size_t len = strnlen(row->key.sku, sizeof(row->key.sku));
 
-		if (row->name || out.len + 2 * len + 4 > PRODUCT_TABLE_UNNAMED_MAX_BYTES)
+		if (row->name || out.len + 2 * sizeof(row->key.sku) + 4 > PRODUCT_TABLE_UNNAMED_MAX_BYTES)
 			continue;
-		out_raw(&out, "%s\"", n++ ? "," : "");
-		for (size_t i = 0; i < len; i++)
-			out_raw(&out, "%s%c", strchr("\"\\", row->key.sku[i]) ? "\\" : "", row->key.sku[i]);
-		out_raw(&out, "\"");
+		if (n++)
+			out_raw(&out, ",");
+		put_quoted(&out, &row->key);
 	}
 	out_raw(&out, "}");
 	if (n && !out.full)

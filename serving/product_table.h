@@ -22,6 +22,8 @@ struct product_row {
 
 struct product_table {
 	struct table rows;
+	int *currencies; /* owned; that any row has */
+	size_t n_currencies;
 };
 
 void product_table_init(struct product_table *products);
@@ -29,8 +31,8 @@ void product_table_release(struct product_table *products);
 
 /* NULL when the sku is longer than any can be. */
 struct product_row *product_table_put(struct product_table *products, int currency, struct text sku);
-struct product_row *product_table_find(
-	const struct product_table *products, int currency, struct text sku); /* or NULL */
+/* What the products of that sku without a name are called. */
+void product_table_name(struct product_table *products, struct text sku, const char *name);
 /* Adds a chunk of the speed view (p:DAY). */
 MUST_USE int product_table_add_chunk(
 	struct product_table *products, const struct redis_chunk *chunk, struct err *err);

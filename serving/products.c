@@ -105,8 +105,7 @@ static bool product_load_is_of(const struct product_load *load, const struct sna
 }
 
 /* How old what it has from the speed view may become: as old as in all other answers. 0: nothing is to be
- * kept.
- */
+ * kept. */
 static int64_t product_load_keeps_ms(const struct product_load *load)
 {
 	const struct live *live = load->products->live;
@@ -115,30 +114,53 @@ static int64_t product_load_keeps_ms(const struct product_load *load)
 	return speed && product_load_is_of(load, live->snapshot) ? live->config->max_speed_age_ms : 0;
 }
 
+static bool product_load_answers_the_same(const struct product_load *load, const struct product_load *other)
+{
+	return other != load && other->state == PRODUCT_LOAD_READY && other->from == load->from &&
+	       other->to == load->to && other->kappa == load->kappa;
+}
+
 /* The speed view cannot be asked now: takes what the last load of these days had from it, so that a short
  * fault lowers no number. False: there is none, or it is too old. */
 static bool product_load_inherit(struct product_load *load)
 {
 	struct products *products = load->products;
 	const struct snapshot *shown = products->live->snapshot;
+	struct product_load *last = NULL;
 
-	for (size_t i = 0; i < PRODUCTS_KEPT && shown && shown->picture->speed; i++) {
-		struct product_load *last = products->kept[i];
+	for (size_t i = 0; i < PRODUCTS_KEPT && !last && shown && shown->picture->speed; i++) {
+		struct product_load *other = products->kept[i];
+		int64_t keeps_ms = other && product_load_answers_the_same(load, other)
+					   ? product_load_keeps_ms(other)
+					   : 0;
 
-		if (!last || last == load || last->state != PRODUCT_LOAD_READY || last->from != load->from ||
-			last->to != load->to ||
-			load->ready_ms - last->snapshot->picture->made_ms >= product_load_keeps_ms(last))
-			continue;
-		product_table_release(&load->table);
-		load->table = last->table;
-		product_table_init(&last->table);
-		snapshot_unref(load->snapshot);
-		load->snapshot = live_snapshot_of(products->live, last->snapshot->picture);
-		product_load_free(last);
-		products->kept[i] = NULL;
-		return true;
+		if (keeps_ms && load->ready_ms - other->snapshot->picture->made_ms < keeps_ms)
+			last = other;
 	}
-	return false;
+	if (!last)
+		return false;
+	product_table_release(&load->table);
+	load->table = last->table;
+	product_table_init(&last->table);
+	snapshot_unref(load->snapshot);
+	load->snapshot = live_snapshot_of(products->live, last->snapshot->picture);
+	return true;
+}
+
+/* Takes the place of the last load of these days; one that has failed only that of another one that has. */
+static void product_load_replace(const struct product_load *load)
+{
+	struct products *products = load->products;
+
+	for (size_t i = 0; i < PRODUCTS_KEPT; i++) {
+		struct product_load *other = products->kept[i];
+
+		if (!other || !product_load_answers_the_same(load, other) ||
+			(load->problem.status && !other->problem.status))
+			continue;
+		product_load_free(other);
+		products->kept[i] = NULL;
+	}
 }
 
 /* The answer must not claim what the speed view would add. */
@@ -167,6 +189,7 @@ static void product_load_finish(struct product_load *load)
 		load->fresh_ms = PRODUCTS_FRESH_MS;
 	if (!load->problem.status && load->speed_away && !product_load_inherit(load))
 		product_load_drop_speed(load);
+	product_load_replace(load);
 	while (waiter) {
 		struct waiter *next = waiter->next;
 		struct problem problem;
@@ -184,12 +207,7 @@ static void product_load_on_names(struct pg_link_call *call, const PGresult *res
 	for (int i = 0; !err && i < PQntuples(result); i++) {
 		struct text sku = { PQgetvalue(result, i, 0), (size_t)PQgetlength(result, i, 0) };
 
-		for (int currency = 0; currency < currency_count(); currency++) {
-			struct product_row *row = product_table_find(&load->table, currency, sku);
-
-			if (row && !row->name)
-				row->name = xstrdup(PQgetvalue(result, i, 1));
-		}
+		product_table_name(&load->table, sku, PQgetvalue(result, i, 1));
 	}
 	product_load_finish(load); /* without names if need be: they are a courtesy */
 }
