@@ -142,7 +142,7 @@ static int history_missing(
 		"too low%s; hint: "
 		"--accept-lost=%" PRId32 ":%" PRId64 "-%" PRId64
 		" (one for each range)%s publishes all the same, and every answer "
-		"says so",
+		"says so%s",
 		config->topic, text, missing->n > named.n ? " ..." : "",
 		*config->archive ? " and not in the archive" : ", and there is no --archive",
 		shrinks ? " (history shrinks: the published run has read some of them; is the archive's disk "
@@ -150,7 +150,8 @@ static int history_missing(
 			: "",
 		missing->at[0].partition, missing->at[0].from, missing->at[0].to,
 		missing->at[0].from || shrinks ? ""
-					       : ", or --allow-truncated-history where a log begins late,");
+					       : ", or --allow-truncated-history where a log begins late,",
+		*config->replay_from ? "; or lambda-batch run, which takes nothing over" : "");
 }
 
 /* What Kafka keeps begins later every day. An archive does not, unless it is not there. */
@@ -161,17 +162,18 @@ static bool history_shrinks(
 	       hole->to > base->cuts[hole->partition].first_offset;
 }
 
-/* PARTITION:FROM-TO each; allowed ones are noted, others refuse. */
-static int history_check_holes(struct history *history, const struct ranges *holes,
-	const struct config *config, const struct pg_published *base, struct err *err)
+int history_check_holes(struct history *history, const struct config *config, const struct pg_published *base,
+	struct err *err)
 {
 	struct ranges missing = { 0 };
 	bool shrinks = false;
 	int failed = 0;
 
-	for (size_t i = 0; i < holes->n; i++) {
-		struct range hole = holes->at[i];
+	for (size_t i = 0; i < history->holes.n; i++) {
+		struct range hole = history->holes.at[i];
 
+		if (hole.from >= hole.to)
+			continue;
 		if (ranges_have(&config->accept_lost, hole)) {
 			log_warn("%s/%d has lost the offsets from %" PRId64 " to %" PRId64
 				 ": going on without them, as accepted",
@@ -194,23 +196,16 @@ static int history_check_holes(struct history *history, const struct ranges *hol
 	return failed;
 }
 
-static int history_check_first(struct history *history, const struct config *config,
-	const struct pg_published *base, struct err *err)
+static void history_find_first(struct history *history, const struct pg_published *base)
 {
-	struct ranges holes = { 0 };
-	int failed;
-
 	for (int i = 0; i < history->n_parts; i++) {
 		struct part *part = &history->parts[i];
 
-		history_plan(part, &holes);
+		history_plan(part, &history->holes);
 		part->next = part->first;
 		if (i >= base->n_cuts)
 			part->base_cut = part->first;
 	}
-	failed = history_check_holes(history, &holes, config, base, err);
-	ranges_release(&holes);
-	return failed;
 }
 
 /* --- opening --- */
@@ -248,7 +243,8 @@ static int history_fill(struct history *history, rd_kafka_t *rk, const struct co
 		return -1;
 	if (rk && history->archive.present)
 		archive_warn_retention(&history->archive, rk, config);
-	return history_check_first(history, config, base, err);
+	history_find_first(history, base);
+	return 0;
 }
 
 int history_open(struct history *ret_history, const struct config *config, const struct pg_published *base,
@@ -272,6 +268,7 @@ int history_open(struct history *ret_history, const struct config *config, const
 void history_release(struct history *history)
 {
 	archive_release(&history->archive);
+	ranges_release(&history->holes);
 	ranges_release(&history->lost);
 	free(history->parts);
 	*history = (struct history){ 0 };

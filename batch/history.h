@@ -14,14 +14,19 @@ struct history {
 	struct archive archive; /* what the parts' archive points into */
 	bool archive_only; /* Kafka is not asked; each end is that of the archive */
 	bool truncated; /* some partition does not begin at offset 0, and that is allowed */
-	struct ranges lost; /* owned; offsets that are gone, as --accept-lost allows */
+	struct ranges
+		holes; /* owned; offsets that are neither in the archive nor in Kafka; some may be empty */
+	struct ranges lost; /* owned; those of them that --accept-lost allows */
 };
 
 /* Looks at the archive, if there is one, and asks Kafka, unless --source=archive. base->publication is 0 when
  * there is none. Errors: ERR_KAFKA after connect_wait; ERR_DATA: no such topic, another log than the base's
- * or the archive's, the archive is damaged, or history is missing and that is not allowed; ERR_NO_INPUT: the
+ * or the archive's, or the archive is damaged; ERR_NO_INPUT: the
  * archive cannot be read. */
 MUST_USE int history_open(struct history *ret_history, const struct config *config,
+	const struct pg_published *base, struct err *err);
+/* Are the holes allowed? Tells ->truncated and ->lost. ERR_DATA: not. */
+MUST_USE int history_check_holes(struct history *history, const struct config *config,
 	const struct pg_published *base, struct err *err);
 void history_release(struct history *history);
 

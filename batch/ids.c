@@ -2,6 +2,7 @@
  * new. Nothing names a block before its run is published, and one that nothing names goes with the next
  * prune; so a kill leaves nothing behind. Failure modes:
  * - Postgres away or full: ERR_DATABASE; the run goes on, and keeps no ids
+ * - a prune sweeps for longer than connect_wait: ERR_BUSY, the same
  * - a block is gone or damaged: 1, and the replay reads the log, which writes it anew */
 #include "common/base.h"
 #include "batch/ids.h"
@@ -22,6 +23,17 @@ static int ids_open(struct ids *ids, struct err *err)
 }
 
 /* --- writing --- */
+
+/* A sweep may be on its way that began before this run did. */
+static int ids_lock(struct ids *ids, struct err *err)
+{
+	if (ids->locked)
+		return 0;
+	if (ids_open(ids, err) || pg_exec(ids->conn, sql_lock_ids, 0, NULL, NULL, err))
+		return -1;
+	ids->locked = true;
+	return 0;
+}
 
 void ids_chain_release(struct ids_chain *chain)
 {
@@ -48,7 +60,7 @@ static int ids_write(struct ids *ids, struct ids_chain *chain, struct err *err)
 	bool has = false;
 
 	id_block_hash(block->bytes, block->len, hash);
-	if (ids_open(ids, err) || (!ids->mend && ids_has(ids, hash, &has, err)))
+	if (ids_lock(ids, err) || (!ids->mend && ids_has(ids, hash, &has, err)))
 		return -1;
 	if (!has && pg_exec_bytes(ids->conn, sql_ids_put, 4, params, block->len, NULL, err))
 		return -1;
@@ -109,7 +121,9 @@ int ids_read(struct ids *ids, const char *newest, id_entry_fn *on_entry, void *a
 
 	if (!*newest)
 		return 0;
-	if (ids_open(ids, err) || pg_exec(ids->conn, sql_ids_chain, 1, &newest, &chain, err))
+	if (ids_open(ids, err))
+		return err->code == ERR_STOPPED ? -1 : 1;
+	if (pg_exec(ids->conn, sql_ids_chain, 1, &newest, &chain, err))
 		return 1;
 	if (!PQntuples(chain))
 		return ids_damaged(newest, "gone", err);

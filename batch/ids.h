@@ -11,6 +11,7 @@
 struct ids {
 	const struct config *config; /* borrowed */
 	PGconn *conn;
+	bool locked; /* no sweep is at work, so a block that is found stays */
 	bool mend; /* blocks are written even where they seem to be there */
 	int64_t read_bytes;
 };
@@ -25,13 +26,13 @@ struct ids_chain {
 };
 
 void ids_chain_release(struct ids_chain *chain);
-/* The next record. ERR_DATABASE, ERR_STOPPED. */
+/* The next record. ERR_DATABASE, ERR_BUSY, ERR_STOPPED. */
 MUST_USE int ids_put(struct ids *ids, struct ids_chain *chain, const struct id_entry *entry, struct err *err);
 /* All is written, chain->newest is the end. */
 MUST_USE int ids_end(struct ids *ids, struct ids_chain *chain, struct err *err);
 
 /* All entries of a partition, up to the end of block `newest`. 1: they cannot be had, *err says why; -1:
- * on_entry() has ended it. */
+ * on_entry() has ended it, or ERR_STOPPED. */
 MUST_USE int ids_read(struct ids *ids, const char *newest, id_entry_fn *on_entry, void *arg, struct err *err);
 
 #endif

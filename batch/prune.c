@@ -82,8 +82,15 @@ static int prune_tables(const struct config *config, PGconn *conn, struct err *e
 
 static int prune_ids(PGconn *conn, struct err *err)
 {
+	SCOPED(pg_result_free) PGresult *lock = NULL;
 	SCOPED(pg_result_free) PGresult *swept = NULL;
 
+	if (pg_exec(conn, sql_lock_sweep, 0, NULL, &lock, err))
+		return -1;
+	if (*PQgetvalue(lock, 0, 0) != 't') {
+		log_info("a run is at work: what ids are not needed any more is left to the next prune");
+		return 0;
+	}
 	if (pg_exec(conn, sql_ids_sweep, 0, NULL, &swept, err))
 		return -1;
 	log_info("%" PRId64 " blocks of ids (%" PRId64 " MiB) were not needed any more",

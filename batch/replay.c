@@ -77,14 +77,15 @@ static int replay_load_cuts(struct replay *replay, PGconn *conn, struct err *err
 		struct replay_cut *cut = &replay->cuts[i];
 
 		assert(pg_number(result, i, 0) == i); /* partitions are 0, 1, ... */
-		cut->next = pg_number(result, i, 1);
-		cut->state = (struct fold_state){ pg_time(result, i, 2), pg_time(result, i, 3) };
-		if (tail_parse(PQgetvalue(result, i, 4), &cut->tail))
+		cut->first = pg_number(result, i, 1);
+		cut->next = pg_number(result, i, 2);
+		cut->state = (struct fold_state){ pg_time(result, i, 3), pg_time(result, i, 4) };
+		if (tail_parse(PQgetvalue(result, i, 5), &cut->tail))
 			return err_set(err, ERR_DATA,
 				"the tail of run %" PRId64 " in lambda.cuts is damaged: '%s'", replay->run,
-				PQgetvalue(result, i, 4));
-		snprintf(cut->ids, sizeof(cut->ids), "%s", PQgetvalue(result, i, 5));
-		replay->by_ids &= !PQgetisnull(result, i, 5);
+				PQgetvalue(result, i, 5));
+		snprintf(cut->ids, sizeof(cut->ids), "%s", PQgetvalue(result, i, 6));
+		replay->by_ids &= !PQgetisnull(result, i, 6);
 	}
 	return 0;
 }
@@ -164,16 +165,21 @@ int replay_find(struct replay *ret_replay, const struct config *config, PGconn *
 		.counters = { .records = pg_number(result, 0, 1),
 			.counted = pg_number(result, 0, 2),
 			.duplicate = pg_number(result, 0, 3),
-			.late = pg_number(result, 0, 4) } };
+			.late = pg_number(result, 0, 4) },
+		.truncated = *PQgetvalue(result, 0, 5) == 't' };
 	table_init(&ret_replay->ids, sizeof(struct event_id_hash), sizeof(struct event_id_hash));
 	names_init(&ret_replay->names);
 	ret_replay->skus = dictionary_new();
+	if (ranges_parse(&ret_replay->lost, PQgetvalue(result, 0, 6)))
+		return err_set(err, ERR_DATA, "what run %" PRId64 " has lost is damaged in lambda.runs: '%s'",
+			ret_replay->run, PQgetvalue(result, 0, 6));
 	return replay_load(ret_replay, config, conn, err);
 }
 
 void replay_release(struct replay *replay)
 {
 	free(replay->cuts);
+	ranges_release(&replay->lost);
 	table_release(&replay->ids);
 	names_release(&replay->names);
 	dictionary_free(replay->skus);
@@ -196,6 +202,29 @@ static int replay_check_log(const struct replay *replay, const struct config *co
 	return 0;
 }
 
+/* By its ids the older run stands for what it covers, with what it has missed there. What the log has lost of
+ * that since is nothing to us; what it has lost behind it, nobody has counted. */
+static void replay_take_over(const struct replay *replay, struct history *history)
+{
+	for (int i = 0; i < replay->n_cuts; i++) {
+		const struct replay_cut *cut = &replay->cuts[i];
+		struct part *part = &history->parts[i];
+
+		part->next = cut->next > part->next ? cut->next : part->next;
+		if (cut->next > cut->first || part->first < cut->first)
+			part->first = cut->first;
+	}
+	for (size_t i = 0; i < history->holes.n; i++) {
+		struct range *hole = &history->holes.at[i];
+
+		if (hole->partition < replay->n_cuts && hole->from < replay->cuts[hole->partition].next)
+			hole->from = replay->cuts[hole->partition].next;
+	}
+	history->truncated |= replay->truncated;
+	for (size_t i = 0; i < replay->lost.n; i++)
+		ranges_add(&history->lost, replay->lost.at[i]);
+}
+
 int replay_mark(
 	const struct replay *replay, const struct config *config, struct history *history, struct err *err)
 {
@@ -203,8 +232,6 @@ int replay_mark(
 		struct part *part = &history->parts[i];
 
 		part->known = i < replay->n_cuts ? replay->cuts[i].next : 0;
-		if (replay->by_ids && part->known > part->next)
-			part->next = part->known;
 		if (part->known > part->base_cut)
 			return err_set(err, ERR_DATA,
 				"run %" PRId64 " goes further than the published one in partition %d; hint: "
@@ -212,6 +239,8 @@ int replay_mark(
 				"or lambda-batch run",
 				replay->run, i);
 	}
+	if (replay->by_ids)
+		replay_take_over(replay, history);
 	return replay->by_ids && !history->archive_only ? replay_check_log(replay, config, err) : 0;
 }
 

@@ -11,8 +11,9 @@
 #include "batch/names.h"
 #include "batch/progress.h"
 
-/* Where the older run ends in a partition. */
+/* What the older run covers of a partition: [first, next). */
 struct replay_cut {
+	int64_t first;
 	int64_t next;
 	struct fold_state state;
 	struct tail tail;
@@ -22,6 +23,8 @@ struct replay_cut {
 struct replay {
 	int64_t run; /* whose result is taken over */
 	struct counters counters; /* of it */
+	bool truncated; /* it goes without older orders ... */
+	struct ranges lost; /* owned; ... and without these offsets */
 	struct replay_cut *cuts; /* owned, by partition */
 	int n_cuts;
 	bool by_ids; /* the ids that it has kept are used, and the log below its cut is not read */
@@ -37,8 +40,10 @@ MUST_USE int replay_find(struct replay *ret_replay, const struct config *config,
 	const struct pg_published *published, struct err *err);
 void replay_release(struct replay *replay);
 
-/* Where each part's known range ends (part->known), and by_ids reading begins. ERR_DATA: behind the published
- * cut; by_ids: Kafka has another log there. */
+/* Where each part's known range ends (part->known). By_ids reading begins there, and what is missing below is
+ * what the older run has missed, wherever the log begins by now: history->holes are then those above. To be
+ * called before history_check_holes(). ERR_DATA: behind the published cut; by_ids: Kafka has another log
+ * there. */
 MUST_USE int replay_mark(
 	const struct replay *replay, const struct config *config, struct history *history, struct err *err);
 /* The kept ids are wrong: everything is to be read after all. */

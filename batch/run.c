@@ -176,7 +176,8 @@ static int run_cut(struct run *run, struct err *err)
 
 	run->cut_time_ms = clock_wall_ms();
 	if (history_open(&run->history, run->config, &run->base, err) ||
-		(run->replay && replay_mark(run->replay, run->config, &run->history, err)))
+		(run->replay && replay_mark(run->replay, run->config, &run->history, err)) ||
+		history_check_holes(&run->history, run->config, &run->base, err))
 		return -1;
 	if (run->config->dry_run) {
 		run_cut_unsealed(run);

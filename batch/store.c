@@ -361,6 +361,8 @@ static int store_once(const struct config *config, PGconn **conn, int64_t run, c
 	if (!database_lost(*conn) && !database_lost(large))
 		return -1;
 	pg_close(conn); /* and with it the transaction of a first try */
+	if (!database_lost(large))
+		pg_cancel(large); /* the next try's table would wait for the end of what it is doing */
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 
 #include "common/kernel/currency.h"
 #include "common/kernel/datetime.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "embedded.h"
 
@@ -192,6 +193,16 @@ int pg_await(PGconn *conn, const char *sql, struct err *err)
 	for (PGresult *more; (more = PQgetResult(conn));)
 		PQclear(more);
 	return failed;
+}
+
+void pg_cancel(PGconn *conn)
+{
+	char ignored[256];
+	PGcancel *cancel = PQgetCancel(conn);
+
+	if (cancel && !PQcancel(cancel, ignored, sizeof(ignored)))
+		log_debug("cannot cancel: %s", ignored);
+	PQfreeCancel(cancel);
 }
 
 int64_t pg_number(const PGresult *result, int row, int column)

@@ -30,6 +30,8 @@ MUST_USE int pg_exec_bytes(PGconn *conn, const char *sql, int n_params, const ch
 /* The same, but does not wait for the end: pg_await() does, before anything else on this connection. */
 MUST_USE int pg_send(PGconn *conn, const char *sql, int n_params, const char *const *params, struct err *err);
 MUST_USE int pg_await(PGconn *conn, const char *sql, struct err *err);
+/* The server gives up what was sent, as well as can be; for before pg_close(), which does not tell it. */
+void pg_cancel(PGconn *conn);
 
 /* Fills *err from a connection's or a result's error: what was tried, the server's words in quotes, the hint
  * if one is known. */

@@ -1,5 +1,6 @@
 -- removes the blocks that no run needs which is kept; how many there were, and their bytes. None while a run is at work (it holds the
--- lock of lock_run.sql): it has some that nothing names yet.
+-- lock of lock_run.sql): it has some that nothing names yet. One that starts just now waits before it looks for its blocks, for the
+-- lock of lock_sweep.sql, which has to be had before.
 WITH RECURSIVE needed AS (
     SELECT b.hash, b.older
     FROM lambda.cuts c

@@ -243,11 +243,64 @@ def test_from_the_archive(world):
     assert world.batch("archive", *archive).returncode == 0
     produce(world, rng, "c", 100, ids)
     world.delete_below(dict(world.sql("SELECT partition, next_offset FROM lambda.cuts WHERE run = 1")))
-    assert world.batch("replay", "--from", since).returncode == 65                                       # without the archive
+    assert world.batch("replay", "--from", since, "--keep-ids", "no").returncode == 65                   # without the archive
     assert world.batch("replay", "--from", since, *archive).returncode == 0
     world.run_batch(*archive)
     older, newer = (run for run, in world.sql("SELECT run FROM lambda.runs WHERE state = 'published' AND run > 1 ORDER BY run"))
     assert rows(world, older) == rows(world, newer) and counts(world, older) == counts(world, newer)
+
+
+def missing(world, run):
+    """What a run says it goes without: first offset of partition 0, truncated, lost."""
+    return world.sql(f"SELECT c.first_offset, r.truncated, r.lost FROM lambda.runs r JOIN lambda.cuts c USING (run) WHERE c.partition = 0 AND run = {run}")[0]
+
+
+TRUNCATED = "--allow-truncated-history"
+
+
+def test_the_log_below_begins_later(world):
+    """By its ids the older run stands for what it covers, wherever the log begins by now."""
+    world.produce([order(f"a{i}") for i in range(20)], partition=0)
+    world.run_batch()
+    pause_for_a_second()
+    world.produce([order(f"b{i}") for i in range(20)] + [order("a3")], partition=0)
+    world.run_batch()
+    world.delete_below({0: 20})
+    for run, settings in ((3, []), (4, [TRUNCATED])):
+        assert was_read(replay(world, "--base", "1", *settings)) == (21, 20)
+        assert missing(world, run) == (0, False, "")
+        assert rows(world, run) == rows(world, 2) and counts(world, run) == counts(world, 2) and cuts(world, run) == cuts(world, 2)
+    world.delete_below({0: 10 + 20})                                                # now [20, 30) is in neither
+    for settings in ([], [TRUNCATED], [TRUNCATED, "--accept-lost=0:0-20"]):
+        done = world.batch("replay", "--from", "2099-01-01T00:00", "--base", "1", *settings)
+        assert done.returncode == 65 and "offsets 0:20-30 are not in Kafka" in done.stdout and "lambda-batch run" in done.stdout, done.stdout
+    assert was_read(replay(world, "--base", "1", "--accept-lost=0:20-30"))[1] == 20
+    run = world.sql("SELECT max(run) FROM lambda.runs")[0][0]
+    assert missing(world, run) == (0, False, "0:20-30") and counts(world, run)[:3] == (31, 30, 1)
+    assert was_read(replay(world, "--base", str(run))) == (0, 31) and missing(world, run + 1) == (0, False, "0:20-30")
+
+
+def test_what_the_older_run_has_missed(world):
+    """The archive is back that was not there; its rows still go without those orders, and a replay by its ids says so."""
+    archive = ("--archive", world.path("archive"))
+    os.mkdir(archive[1])
+    world.produce([order(f"a{i}") for i in range(20)], partition=0)
+    assert world.batch("archive", *archive).returncode == 0
+    world.delete_below({0: 10})
+    world.run_batch(TRUNCATED)
+    world.run_batch("--accept-lost=0:0-10")
+    for base, said in ((1, (10, True, "")), (2, (10, False, "0:0-10"))):
+        assert missing(world, base) == said
+        assert was_read(replay(world, "--base", str(base), *archive)) == (0, 10)
+        run = world.sql("SELECT max(run) FROM lambda.runs")[0][0]
+        assert missing(world, run) == said and rows(world, run) == rows(world, base) and counts(world, run) == counts(world, base)
+        done = world.batch("replay", "--from", "2099-01-01T00:00", "--base", str(base), "--keep-ids", "no", *archive)
+        assert done.returncode == 65 and "cannot go on from it" in done.stdout, done.stdout
+    world.sql("DELETE FROM lambda.id_blocks")                                       # and by reading the log after all
+    done = world.batch("replay", "--from", "2099-01-01T00:00", "--base", "1", *archive)
+    assert done.returncode == 0 and "reading the log from its beginning instead" in done.stdout, done.stdout
+    run = world.sql("SELECT max(run) FROM lambda.runs")[0][0]
+    assert missing(world, run) == (10, True, "") and rows(world, run) == rows(world, 1)
 
 
 def test_the_log_below_is_not_read(world):
@@ -303,6 +356,60 @@ def test_kept_ids_that_are_damaged(world, damage):
     assert was_read(replay(world, "--base", "2")) == (0, 400)
     world.run_batch()
     assert rows(world, 2) == rows(world, 4) and counts(world, 2) == counts(world, 4) and cuts(world, 2) == cuts(world, 4)
+
+
+def test_a_signal_damages_no_ids(world):
+    """SIGTERM while Postgres cannot be reached for them."""
+    world.produce([order("a")])
+    world.run_batch()
+    held = Held(world, "LOCK TABLE lambda.revenue_days")
+    at_work = world.start("lambda-batch", "replay", "--from", "2099-01-01T00:00")
+    waits = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'lambda-batch'"
+    wait_until(lambda: world.sql(waits), 20, at_work.text)
+    with world.admin_sql() as cursor:
+        cursor.execute(f'ALTER DATABASE "{world.database}" ALLOW_CONNECTIONS false')
+        held.free()
+        try:
+            wait_until(lambda: "trying again" in at_work.text(), 20, at_work.text)
+            at_work.popen.terminate()
+            assert at_work.wait(20) == 75 and "instead" not in at_work.text(), at_work.text()
+        finally:
+            cursor.execute(f'ALTER DATABASE "{world.database}" ALLOW_CONNECTIONS true')
+
+
+def test_a_sweep_takes_nothing_that_a_run_finds(world):
+    """A prune that began before the run is about to delete the blocks of one that was killed; they are those of the run too."""
+    world.produce([order(f"a{i}") for i in range(20)])
+    world.run_batch()
+    world.sql("UPDATE lambda.cuts SET ids = NULL")                                  # nothing names them
+    held = Held(world, "SELECT pg_advisory_lock(1818324322, 3); DELETE FROM lambda.id_blocks")
+    run = world.start("lambda-batch", "run")
+    wait_until(lambda: world.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 3 AND NOT granted"), 20, run.text)
+    held.connection.commit()
+    held.free()
+    assert run.wait(20) == 0, run.text()
+    assert was_read(replay(world, "--base", "2")) == (0, 20)
+    world.produce([order("b")])
+    held = Held(world, "LOCK TABLE lambda.id_blocks IN SHARE MODE")                 # a run looks for its blocks, and cannot write
+    run = world.start("lambda-batch", "run")
+    wait_until(lambda: world.sql("SELECT 1 FROM pg_locks WHERE locktype = 'relation' AND NOT granted"), 20, run.text)
+    assert "left to the next prune" in world.batch("prune").stdout
+    held.free()
+    assert run.wait(20) == 0, run.text()
+
+
+def test_a_connection_breaks_while_the_other_works(world):
+    """The result is stored on two: the next try does not wait for what is left of the first."""
+    world.produce([order("a")])
+    world.run_batch()
+    held = Held(world, "LOCK TABLE lambda.product_days_r1, lambda.revenue_minutes_r1")
+    at_work = world.start("lambda-batch", "replay", "--from", "2099-01-01T00:00")
+    waits = "SELECT pid FROM pg_locks WHERE NOT granted AND relation IN ('lambda.product_days_r1'::regclass, 'lambda.revenue_minutes_r1'::regclass)"
+    first = wait_until(lambda: len(pids := world.sql(waits)) == 2 and set(pids), 20, at_work.text)
+    world.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND relation = 'lambda.revenue_minutes_r1'::regclass")
+    wait_until(lambda: len(pids := world.sql(waits)) == 2 and first.isdisjoint(pids), 15, at_work.text)
+    held.free()
+    assert at_work.wait(20) == 0 and "trying once more" in at_work.text(), at_work.text()
 
 
 def test_ids_are_not_kept(world):
