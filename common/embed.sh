@@ -29,6 +29,7 @@ source=$dir/embedded.c
 } >"$source.new"
 
 migrations=
+versions=
 n=0
 for file in "$@"; do
 	name=$(basename "$file" .sql)
@@ -53,6 +54,8 @@ done
 	for file in $migrations; do
 		name=$(basename "$file" .sql)
 		version=$(expr "$name" : '0*\([0-9]*\)_')
+		case " $versions " in *" $version "*) echo "embed.sh: two migrations have the number $version" >&2 && exit 1 ;; esac
+		versions="$versions $version"
 		printf '\t{ %s, "%s",\n' "$version" "$name"
 		literal "$file"
 		printf '\t},\n'

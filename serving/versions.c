@@ -43,7 +43,9 @@ void versions_take(struct versions *versions, const PGresult *result)
 		version->offsets = pg_number(result, row, VERSION_OFFSETS);
 		version->behind = pg_number(result, row, VERSION_BEHIND);
 		version->per_second = pg_number(result, row, VERSION_PER_SECOND);
-		version->silent_ms = versions_number(result, row, VERSION_SILENT_MS);
+		version->seconds_silent = versions_number(result, row, VERSION_SILENT_MS);
+		if (version->seconds_silent > 0)
+			version->seconds_silent /= 1000;
 		version->seconds_left = versions_number(result, row, VERSION_SECONDS_LEFT);
 	}
 }
@@ -71,48 +73,34 @@ char *versions_json(const PGresult *result)
 
 /* --- metrics ----------------------------------------------------------------------------------- */
 
-static void put_versions(struct out *out, const struct versions *versions, const char *metric,
-	const char *help, int64_t (*value_of)(const struct version *))
+static const struct {
+	const char *metric, *help;
+	size_t at; /* where the int64_t is in a version */
+} versions_gauges[] = {
+	{ "at_work", "1 while its worker says something.", offsetof(struct version, at_work) },
+	{ "offsets", "Offsets that it covers.", offsetof(struct version, offsets) },
+	{ "behind_offsets", "Offsets that it lacks.", offsetof(struct version, behind) },
+	{ "offsets_per_second", "How fast it goes on.", offsetof(struct version, per_second) },
+	{ "left_seconds", "When it will have caught up.", offsetof(struct version, seconds_left) },
+	{ "silent_seconds", "Since its worker has said something.",
+		offsetof(struct version, seconds_silent) },
+};
+
+static void put_gauge(struct out *out, const struct versions *versions, size_t gauge)
 {
-	out_raw(out, "# HELP lambda_kappa_%s %s\n# TYPE lambda_kappa_%s gauge\n", metric, help, metric);
+	const char *metric = versions_gauges[gauge].metric;
+
+	out_raw(out, "# HELP lambda_kappa_%s %s\n# TYPE lambda_kappa_%s gauge\n", metric,
+		versions_gauges[gauge].help, metric);
 	for (size_t i = 0; i < versions->n; i++) {
-		int64_t value = value_of(&versions->at[i]);
+		const struct version *version = &versions->at[i];
+		int64_t value;
 
-		if (value < 0)
-			continue;
-		out_raw(out, "lambda_kappa_%s{version=\"%s\"} %" PRId64 "\n", metric, versions->at[i].name,
-			value);
+		memcpy(&value, (const char *)version + versions_gauges[gauge].at, sizeof(value));
+		if (value >= 0)
+			out_raw(out, "lambda_kappa_%s{version=\"%s\"} %" PRId64 "\n", metric, version->name,
+				value);
 	}
-}
-
-static int64_t version_at_work(const struct version *version)
-{
-	return version->at_work;
-}
-
-static int64_t version_offsets(const struct version *version)
-{
-	return version->offsets;
-}
-
-static int64_t version_behind(const struct version *version)
-{
-	return version->behind;
-}
-
-static int64_t version_per_second(const struct version *version)
-{
-	return version->per_second;
-}
-
-static int64_t version_seconds_left(const struct version *version)
-{
-	return version->seconds_left;
-}
-
-static int64_t version_silent_seconds(const struct version *version)
-{
-	return version->silent_ms < 0 ? -1 : version->silent_ms / 1000;
 }
 
 /* A version's name is letters, digits, '.', '_' and '-': nothing to escape. */
@@ -128,11 +116,6 @@ void versions_put_metrics(struct out *out, const struct versions *versions)
 		for (size_t s = 0; s < ARRAY_SIZE(states); s++)
 			out_raw(out, "lambda_kappa_state{version=\"%s\",state=\"%s\"} %d\n",
 				versions->at[i].name, states[s], !strcmp(versions->at[i].state, states[s]));
-	put_versions(out, versions, "at_work", "1 while its worker says something.", version_at_work);
-	put_versions(out, versions, "offsets", "Offsets that it covers.", version_offsets);
-	put_versions(out, versions, "behind_offsets", "Offsets that it lacks.", version_behind);
-	put_versions(out, versions, "offsets_per_second", "How fast it goes on.", version_per_second);
-	put_versions(out, versions, "left_seconds", "When it will have caught up.", version_seconds_left);
-	put_versions(out, versions, "silent_seconds", "Since its worker has said something.",
-		version_silent_seconds);
+	for (size_t i = 0; i < ARRAY_SIZE(versions_gauges); i++)
+		put_gauge(out, versions, i);
 }

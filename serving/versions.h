@@ -10,9 +10,9 @@ enum { VERSIONS_MAX = 100 }; /* the newest ones */
 
 struct version {
 	char name[80], state[16];
-	bool at_work;
+	int64_t at_work; /* 0 or 1 */
 	int64_t offsets, behind, per_second;
-	int64_t silent_ms, seconds_left; /* -1: not known */
+	int64_t seconds_silent, seconds_left; /* -1: not known */
 };
 
 struct versions {

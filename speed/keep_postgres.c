@@ -406,16 +406,11 @@ static int keep_postgres_drain(struct speed *speed, struct err *err)
 
 /* --- load -------------------------------------------------------------------------------------- */
 
-static int64_t keep_postgres_time(const PGresult *result, int column)
-{
-	return PQgetisnull(result, 0, column) ? DATETIME_NONE : pg_number(result, 0, column);
-}
-
 static int keep_postgres_state(
 	const struct speed *speed, struct partition *p, const PGresult *result, struct err *err)
 {
 	struct redis_state state = { .present = true,
-		.latest = { keep_postgres_time(result, 2), keep_postgres_time(result, 3) },
+		.latest = { pg_time(result, 0, 2), pg_time(result, 0, 3) },
 		.n_generations = 1 };
 
 	if (tail_parse(PQgetvalue(result, 0, 4), &state.tail))
