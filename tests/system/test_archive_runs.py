@@ -148,8 +148,8 @@ def test_the_archive_alone(world, stack, root):
     finally:
         stack.start("kafka")
     world.wait_caught_up()
-    world.run_batch(f"--archive={root}", "--source=archive")
-    wait_until(lambda: world.answer("/v1/revenue/today")["batch"]["run"] == last_run(world), 30, "the run is served")
+    world.run_batch(f"--archive={root}", "--source=archive")     # is served once speed, back in its group, has read that again
+    wait_until(lambda: world.answer("/v1/revenue/today")["batch"]["run"] == last_run(world), 60, lambda: world.answer("/v1/revenue/today"))
     world.assert_exact(expected=expected, seconds=60)
 
     # a cut behind the published one would take orders back
