@@ -162,16 +162,16 @@ def test_a_newer_schema_is_refused(world):
     world.sql("INSERT INTO lambda.migrations (version, name) VALUES (999, '999_later')")
     for args in (["run"], ["migrate"]):
         done = run(world, "lambda-batch", *args)
-        assert done.returncode == 65 and "999" in done.stderr and "hint" in done.stderr, done.stderr
+        assert done.returncode == 65 and "version 999" in done.stderr and "hint" in done.stderr, done.stderr
     world.produce([order("a")])
     speed = world.speed()                      # it cannot ask where to begin, so it waits
-    wait_until(lambda: "999" in speed.text() and "hint" in speed.text(), 20, speed.text)
+    wait_until(lambda: "version 999" in speed.text() and "hint" in speed.text(), 20, speed.text)
     assert speed.running() and "next=" not in speed.text()
     world.sql("DELETE FROM lambda.migrations WHERE version = 999")
     wait_until(lambda: records_in_redis(world) == 1, 20, speed.text)
     world.sql("INSERT INTO lambda.migrations (version, name) VALUES (999, '999_later')")
     world.stack.restart("postgres")            # a worker that runs goes on with what it knows
-    wait_until(lambda: speed.text().count("999") > 1, 30, speed.text)
+    wait_until(lambda: speed.text().count("version 999") > 1, 30, speed.text)
     world.produce([order("b")])
     wait_until(lambda: records_in_redis(world) == 2, 20, speed.text)
 

@@ -367,6 +367,7 @@ def total(rows):
 def test_readers_see_no_less_when_a_version_is_promoted_under_load(world, kappa):
     kappa.worker()
     kappa.serving()
+    wait_until(kappa.nexts, 30, "v1 is live")
     kappa.worker("v2", "--from=beginning")
     generator = threading.Thread(target=world.orders, args=("generate", "--seed", "27", "--count", "12000", "--rate", "1500"))
     generator.start()

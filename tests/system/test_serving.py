@@ -65,15 +65,15 @@ def test_a_newer_schema_is_refused_at_each_connecting(served):
     served.sql(f"SELECT pg_terminate_backend(pid) FROM ({BACKENDS}) AS b")
     wait_until(lambda: served.answer(DAY)["degraded"] == ["batch_unavailable"], 10, lambda: served.answer(DAY))
     log = served.serving_process.text()
-    said = [line for line in log.splitlines() if "999" in line]
+    said = [line for line in log.splitlines() if "version 999" in line]
     assert len(said) == 1 and f" {SCHEMA};" in said[0] and "hint" in said[0], log
     assert net(served) == "107.00"
     status, _, body = served.get("/readyz")
-    assert status == 200 and "999" in json.loads(body)["detail"]
+    assert status == 200 and "version 999" in json.loads(body)["detail"]
     assert served.get("/v1/products/top?date=2026-03-01")[0] == 503
 
     late = served.start("lambda-serving", "--listen", f"127.0.0.1:{free_port()}")  # one that begins now has nothing to answer with
-    wait_until(lambda: "999" in late.text(), 10, late.text)
+    wait_until(lambda: "version 999" in late.text(), 10, late.text)
     late.stop()
 
     served.sql("DELETE FROM lambda.migrations WHERE version = 999")
