@@ -224,6 +224,23 @@ static int run_load_days(struct run *run, int64_t stored, enum ledger_kind kind,
 	return 0;
 }
 
+/* What was read of other runs is all there was if they are there still. A --dry-run has no row that prune
+ * would see. */
+static int run_check_pruned(struct run *run, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+	char number[2][DATABASE_NUMBER_MAX];
+	const char *const params[] = { database_number(number[0], run->base.run),
+		run->replay ? database_number(number[1], run->replay->run) : NULL };
+
+	if (pg_exec(run->work, sql_run_pruned, 2, params, &result, err))
+		return -1;
+	if (PQntuples(result))
+		return err_set(err, ERR_SUPERSEDED, "run %" PRId64 " was pruned meanwhile; hint: once more",
+			pg_number(result, 0, 0));
+	return 0;
+}
+
 static int run_load_base(struct run *run, struct err *err)
 {
 	SCOPED(pg_result_free) PGresult *figures = NULL;
@@ -242,7 +259,7 @@ static int run_load_base(struct run *run, struct err *err)
 	if (run->replay && (run_load_days(run, run->replay->run, LEDGER_BASE_AGAIN, err) ||
 				   run_load_days(run, run->replay->run, LEDGER_AFTER, err)))
 		return -1;
-	return 0;
+	return run_check_pruned(run, err);
 }
 
 /* What the run that is replayed had counted comes to it. The log below its cut must be what it was. */

@@ -230,6 +230,24 @@ def test_its_base_is_pruned_just_then(world):
     assert world.sql("SELECT replay_of FROM lambda.runs WHERE run > 2") == [(1,)]
 
 
+def test_its_base_is_pruned_while_nothing_is_published(world):
+    """--dry-run leaves no row that prune would see: what it read of a run is of use if that is there still."""
+    world.produce([order("a1", "5.00")])
+    world.run_batch()
+    pause_for_a_second()
+    since = now()
+    world.produce([order("b1", "7.00")])
+    world.run_batch()
+    with psycopg2.connect(world.postgres) as held, held.cursor() as cursor:
+        cursor.execute("LOCK TABLE lambda.revenue_days_r1")
+        replay = world.start("lambda-batch", "replay", "--from", since, "--base", "1", "--dry-run")
+        wait_until(lambda: world.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%revenue_days%%'"), 20,
+                   replay.text)
+        cursor.execute("UPDATE lambda.runs SET state = 'pruned' WHERE run = 1; DELETE FROM lambda.revenue_days WHERE run = 1")
+    held.close()
+    assert replay.wait(30) == 75 and "run 1 was pruned meanwhile" in replay.text(), replay.text()
+
+
 def test_from_the_archive(world):
     """Retention has taken what lies below the older run's cut; the archive has it."""
     rng, ids = random.Random(9), []
