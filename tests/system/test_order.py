@@ -68,17 +68,19 @@ def test_an_idle_partition_does_not_hold_the_watermark(make_world):
     wait_metric(world, seconds("09:00:00"), "partition_latest_event_seconds", 1)
     n = 0
 
-    def busy(watermark, idle):
-        """Keeps partition 0 busy until both are so."""
+    def busy(watermark, idle, other=None):
+        """Keeps partition 0 busy until both are so; partition 1 too, with events of the time `other`."""
         nonlocal n
         n += 1
         send(world, f"b{n}", "12:00:00")
+        if other:
+            send(world, f"c{n}", other, partition=1)
         return metric(world, "watermark_seconds") == watermark and metric(world, "partition_idle", 1) == idle
-    wait_until(lambda: busy(seconds("09:00:00"), 0), 3, lambda: world.get("/metrics")[2])
+    wait_until(lambda: busy(seconds("09:00:00"), 0, "09:00:00"), 15, lambda: world.get("/metrics")[2])
     wait_until(lambda: busy(seconds("12:00:00"), 1), 15, lambda: world.get("/metrics")[2])
     assert world.answer(f"/v1/revenue/{DAY}")["watermark"] == f"{DAY}T12:00:00.000Z"
-    send(world, "c", "10:00:00", partition=1)                  # it wakes up: what it has is looked at again
-    wait_until(lambda: busy(seconds("10:00:00"), 0), 15, lambda: world.get("/metrics")[2])
+    # it wakes up: what it has is looked at again
+    wait_until(lambda: busy(seconds("10:00:00"), 0, "10:00:00"), 15, lambda: world.get("/metrics")[2])
     world.assert_exact()
 
 
