@@ -307,6 +307,18 @@ class World:
         assert done.returncode == 0, done.stdout[-3000:]
         return done
 
+    def run_that_copies(self, *args):
+        """(a run that has counted all and cannot write its rows, what it waits for): free() lets it go on."""
+        held = Held(self, "LOCK TABLE lambda.product_names")
+        run = self.start("lambda-batch", "run", *args)
+        wait_until(lambda: self.sql("SELECT 1 FROM lambda.runs WHERE state = 'running' AND progress->>'phase' = 'copying'"), 60, run.text)
+        return run, held
+
+    def wait_batch_gone(self):
+        """Postgres has noticed the end of every lambda-batch, of killed ones too: what they had locked is free."""
+        sessions = "SELECT pid, state, query FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'lambda-batch'"
+        wait_until(lambda: not self.sql(sessions), 30, lambda: f"no session of lambda-batch is left: {self.sql(sessions)}")
+
     def orders(self, *args, stdin=None):
         done = subprocess.run([os.path.join(PROGRAMS, "orders"), *args], env=self.env, input=stdin, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=300)

@@ -45,7 +45,9 @@ def test_readers_see_no_hole_and_no_double_count_while_batch_publishes(world):
     world.serving()
     world.produce([order(f"first{i}", "1.00") for i in range(5000)])
     world.assert_exact()
-    poller = Poller(world, "/v1/revenue/2026-03-01")
+    day = "/v1/revenue/2026-03-01"
+    wait_until(lambda: world.answer(day)["degraded"] == [], 30, lambda: world.answer(day))
+    poller = Poller(world, day)
     poller.start()
     stop = threading.Event()
 
@@ -135,11 +137,11 @@ def test_two_speed_processes_share_and_take_over(world):
 
 
 def test_two_batches_at_once_do_no_harm(world):
-    world.orders("generate", "--seed", "6", "--count", "200000", "--days", "3")
-    first = world.start("lambda-batch", "run", "--seal-wait", "2s")
-    wait_until(lambda: world.sql("SELECT 1 FROM lambda.runs"), 20, "the first run began")
+    world.orders("generate", "--seed", "6", "--count", "20000", "--days", "3")
+    first, held = world.run_that_copies("--seal-wait", "0s")
     assert world.batch("run").returncode == 75
-    assert first.wait(60) == 0
+    held.free()
+    assert first.wait(60) == 0, first.text()
     assert world.sql("SELECT publication, run FROM lambda.published") == [(1, 1)]
 
 
@@ -149,10 +151,11 @@ def test_a_run_that_is_killed_costs_nothing(world):
     world.orders("generate", "--seed", "7", "--count", "150000", "--days", "3")
     answers = world.expected()
     world.assert_exact(expected=answers, seconds=60)
-    run = world.start("lambda-batch", "run")
-    wait_until(lambda: world.sql("SELECT 1 FROM lambda.runs WHERE progress IS NOT NULL"), 20, "the run is at work")
+    run, held = world.run_that_copies()
     run.kill()
+    held.free()
     world.assert_exact(expected=answers)
+    world.wait_batch_gone()
     world.run_batch()
     world.assert_exact(expected=answers)
     assert world.sql("SELECT state FROM lambda.runs ORDER BY run") == [("failed",), ("published",)]

@@ -81,15 +81,13 @@ def test_what_is_published_is_told_however_old_it_is(world):
 
 def test_a_run_at_work_is_told(world):
     world.serving()
-    world.orders("generate", "--seed", "6", "--count", "200000", "--days", "3")
-    run = world.start("lambda-batch", "run", "--seal-wait", "0s", "--readers", "1")
-
-    def at_work():
-        running = world.answer("/v1/status")["running"]
-        return running and running["progress"] and running
-    report = wait_until(at_work, 60, "progress is told")
-    assert report["state"] == "running" and report["at_work"] and report["progress"]["phase"]
-    wait_until(lambda: not run.running(), 120, "it ends")
+    world.produce(pounds("a", 300))
+    run, held = world.run_that_copies("--seal-wait", "0s")
+    report = world.answer("/v1/status")["running"]
+    assert report["state"] == "running" and report["at_work"] is True, report
+    assert report["progress"]["phase"] == "copying" and report["progress"]["total"] > 0, report
+    held.free()
+    assert run.wait(60) == 0, run.text()
     assert world.answer("/v1/status")["running"] is None
 
 
