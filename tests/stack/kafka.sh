@@ -87,13 +87,15 @@ kafka_cluster_id()
 # ADVERTISED, where somebody's proxy is.
 kafka_prepare()
 {
-	local proxied=${STACK_KAFKA_PROXIED:-} also='' advertised='' protocol=''
+	local proxied=${STACK_KAFKA_PROXIED:-} also='' advertised='' protocol='' retention_s=300
 
 	if [ -n "$proxied" ]; then
 		also=",PROXIED://127.0.0.1:${proxied%:*}"
 		advertised=",PROXIED://127.0.0.1:${proxied#*:}"
 		protocol=',PROXIED:PLAINTEXT'
 	fi
+	# a test sets a retention to see what is said of it, and deletes records itself
+	[ -z "${STACK_FOR_TESTS:-}" ] || retention_s=86400
 	mkdir -p "$DIR/kafka"
 	cat > "$DIR/kafka/server.properties" <<-EOF
 		# written by tests/stack at each start
@@ -123,6 +125,7 @@ kafka_prepare()
 		num.network.threads=2
 		num.io.threads=4
 		log.cleaner.dedupe.buffer.size=16777216
+		log.retention.check.interval.ms=${retention_s}000
 		# a killed broker is let in again when its old session has ended: 4 s, where the default makes it 12
 		broker.session.timeout.ms=3000
 		broker.heartbeat.interval.ms=500

@@ -146,6 +146,7 @@ postgres_prepare()
 		max_connections = 100
 		shared_buffers = 128MB
 		max_wal_size = 2GB
+		fsync = $([ -n "${STACK_FOR_TESTS:-}" ] && echo off || echo on)
 		timezone = 'UTC'
 		log_line_prefix = '%m [%p] %q%a '
 		log_checkpoints = off

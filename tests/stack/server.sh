@@ -12,7 +12,7 @@
 
 # shellcheck disable=SC2034
 SERVERS='postgres redis kafka'
-START_S=60
+START_S=180
 
 say()
 {

@@ -17,7 +17,7 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="session")
 def stack():
-    servers = harness.Stack("check")
+    servers = harness.Stack("check", STACK_FOR_TESTS="yes")
     yield servers
     servers.down()
 

@@ -1,10 +1,12 @@
 """What the system tests stand on: one real stack for the session, and for each test a world of its own on it (topic, Redis
 names, database), with the three programs, a client and the oracle. Nothing sleeps for luck: everything waits for a condition,
 with a bound."""
+import collections
 import contextlib
 import http.client
 import json
 import os
+import re
 import resource
 import signal
 import socket
@@ -30,15 +32,17 @@ MEMBERS = ("net", "gross", "refunds", "orders", "refund_count", "units")
 
 
 def wait_until(condition, seconds, what):
-    """Returns what condition() returns once that is true."""
-    deadline = time.monotonic() + seconds
+    """Returns what condition() returns once that is true. The time of a machine that stood still does not count."""
+    left = seconds
     while True:
+        asked = time.monotonic()
         result = condition()
         if result:
             return result
-        if time.monotonic() > deadline:
+        if left < 0:
             raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(0.02)
+        left -= min(time.monotonic() - asked, 1)
 
 
 def free_port():
@@ -54,8 +58,9 @@ class NoTopic:
 class Stack:
     """PostgreSQL, Redis and Kafka of the session, by tests/stack/stack."""
 
-    def __init__(self, name):
-        """A directory of its own, so that two runs of the tests do not meet."""
+    def __init__(self, name, **variables):
+        """A directory of its own, so that two runs of the tests do not meet. variables: see tests/stack/stack."""
+        self.variables = variables
         place = os.path.join(ROOT, "build", name)
         os.makedirs(place, exist_ok=True)
         self.directory = tempfile.mkdtemp(prefix="stack-", dir=place)
@@ -65,7 +70,8 @@ class Stack:
 
     def run(self, *args):
         command = [os.path.join(ROOT, "tests", "stack", "stack"), args[0], "--dir", self.directory, *args[1:]]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=180)
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400,
+                              env=dict(os.environ, **self.variables))
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}"
         return done.stdout
 
@@ -196,9 +202,13 @@ class World:
 
     def create_topic(self, partitions):
         self.kafka_admin("create_topics", [confluent_kafka.admin.NewTopic(self.topic, partitions, 1, config={"retention.ms": "-1"})])
+        self.wait_partitions(partitions)
+
+    def wait_partitions(self, total):
+        """The broker takes a while to know what it has just created."""
         admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.stack.env["LAMBDA_BROKERS"]})
-        wait_until(lambda: len(admin.list_topics(timeout=10).topics.get(self.topic, NoTopic).partitions) == partitions, 30,
-                   "the broker knows the new topic")
+        wait_until(lambda: len(admin.list_topics(timeout=60).topics.get(self.topic, NoTopic).partitions) == total, 30,
+                   f"the broker knows {total} partitions")
 
     def delete_topic(self):
         self.kafka_admin("delete_topics", [self.topic])
@@ -216,6 +226,7 @@ class World:
 
     def add_partitions(self, total):
         self.kafka_admin("create_partitions", [confluent_kafka.admin.NewPartitions(self.topic, total)])
+        self.wait_partitions(total)
         self.partitions = total
 
     def delete_below(self, below):
@@ -329,7 +340,7 @@ class World:
 
     def get(self, path, method="GET", headers=None):
         """(status, headers, body) on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, headers=headers or {})
             response = connection.getresponse()
@@ -370,18 +381,29 @@ class World:
         return seen["provenance"]
 
     def wait_caught_up(self, seconds=60):
-        """Speed has everything that is in the log now."""
+        """Speed has everything that is in the log now, and knows that. (Its own end of the log is as old as its heartbeat.)"""
+        ends = collections.Counter()
+        for partition, offset, *_ in self.log_records():
+            ends[partition] = max(ends[partition], offset + 1)
+
         def caught_up():
             speed = self.answer("/v1/revenue/today")["speed"]
-            return speed and speed["lag_events"] == 0
-        wait_until(caught_up, seconds, lambda: f"speed has caught up: {self.answer('/v1/revenue/today')}")
+            covered = re.findall(r'^lambda_serving_coverage_offset{partition="(\d+)"} (\d+)$', self.get("/metrics")[2].decode(), re.M)
+            covered = {int(partition): int(offset) for partition, offset in covered}
+            return speed and speed["lag_events"] == 0 and all(covered.get(p, 0) >= end for p, end in ends.items())
+        wait_until(caught_up, seconds, lambda: f"the log ends at {dict(ends)}, speed is at {self.answer('/v1/revenue/today')}")
 
     def close(self):
         for process in self.processes:
             if process.running():
                 process.kill()
-        with self.admin_sql() as cursor:
+        wait_until(self.drop_database, 60, f"{self.database} is dropped")
+
+    def drop_database(self):
+        with self.admin_sql() as cursor, contextlib.suppress(psycopg2.errors.ObjectInUse):  # FORCE waits for 5 s
             cursor.execute(f'DROP DATABASE IF EXISTS "{self.database}" WITH (FORCE)')
+            return True
+        return False
 
 
 @contextlib.contextmanager
