@@ -48,6 +48,15 @@ int database_ensure(const struct config *config, PGconn **conn, bool *ret_anothe
 	return database_open(config, conn, err);
 }
 
+void database_close(PGconn **conn)
+{
+	struct err err;
+
+	if (*conn && !database_lost(*conn) && pg_exec(*conn, sql_unlock, 0, NULL, NULL, &err))
+		log_debug("%s", err.msg);
+	pg_close(conn);
+}
+
 bool database_lost(const PGconn *conn)
 {
 	return PQstatus(conn) != CONNECTION_OK;

@@ -13,6 +13,9 @@ MUST_USE int database_open(const struct config *config, PGconn **ret_conn, struc
 /* The same connection when it is alive, else another one, that does not have the old one's locks. Not inside
  * a transaction. */
 MUST_USE int database_ensure(const struct config *config, PGconn **conn, bool *ret_another, struct err *err);
+/* Closes it; when this returns, its locks are free: a session ends some time after its connection, and who
+ * comes next does not wait for it. Accepts NULL, a broken one too. */
+void database_close(PGconn **conn);
 /* The connection broke (the error is not the server's word about a statement). */
 bool database_lost(const PGconn *conn);
 enum { DATABASE_NUMBER_MAX = 24 };

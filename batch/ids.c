@@ -14,7 +14,7 @@
 
 void ids_release(struct ids *ids)
 {
-	pg_close(&ids->conn);
+	database_close(&ids->conn);
 }
 
 static int ids_open(struct ids *ids, struct err *err)

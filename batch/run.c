@@ -490,7 +490,7 @@ static void run_close(struct run *run)
 	table_release(&run->corrections);
 	pg_published_release(&run->base);
 	pg_close(&run->work);
-	pg_close(&run->lock); /* and with it the lock */
+	database_close(&run->lock); /* and with it the lock */
 }
 
 static int run_with(const struct config *config, struct replay *replay, struct err *err)
