@@ -15,6 +15,8 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 
+enum { RECOVERY_LOOK_MS = 3 * WATCH_EVERY_MS };
+
 void recovery_need(struct speed *speed, struct partition *p, int64_t wait_ms)
 {
 	if (p->state == PARTITION_AWAY)
@@ -233,6 +235,16 @@ static void recovery_drop(struct speed *speed, struct partition *p)
 	speed->keep->drop(speed, p);
 }
 
+/* A topic is replaced with all its partitions. */
+static void recovery_drop_mixed(struct speed *speed)
+{
+	if (!watch_differs(speed->watch, &speed->fatal))
+		return;
+	for (int i = 0; i < speed->n_partitions; i++)
+		if (speed->partitions[i] && speed->partitions[i]->state != PARTITION_AWAY)
+			recovery_drop(speed, speed->partitions[i]);
+}
+
 void recovery_watch(struct speed *speed)
 {
 	for (int i = 0; i < speed->n_partitions; i++) {
@@ -241,9 +253,13 @@ void recovery_watch(struct speed *speed)
 
 		watch_tail(speed->watch, i, reads ? &p->tail : NULL);
 	}
-	if (!watch_differs(speed->watch, &speed->fatal))
+	recovery_drop_mixed(speed);
+}
+
+void recovery_last_look(struct speed *speed)
+{
+	if (speed->fatal.code != ERR_DATA || !speed->watch)
 		return;
-	for (int i = 0; i < speed->n_partitions; i++) /* a topic is replaced with all its partitions */
-		if (speed->partitions[i] && speed->partitions[i]->state != PARTITION_AWAY)
-			recovery_drop(speed, speed->partitions[i]);
+	watch_look_again(speed->watch, RECOVERY_LOOK_MS);
+	recovery_drop_mixed(speed);
 }

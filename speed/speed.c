@@ -174,6 +174,7 @@ int speed_run(struct speed *speed, struct err *err)
 	while (!speed_stop && speed->fatal.code == ERR_NONE)
 		speed_turn(speed);
 	if (speed->fatal.code != ERR_NONE) {
+		recovery_last_look(speed);
 		*err = speed->fatal;
 		return -1;
 	}

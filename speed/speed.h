@@ -115,6 +115,10 @@ void recovery_turn(struct speed *speed);
 /* Once a second: the program ends when the log is another one than that which was read (speed->fatal), and
  * what was flushed of it is removed. */
 void recovery_watch(struct speed *speed);
+/* Before the program ends for speed->fatal. The path by which one partition comes back may have found another
+ * log while the others read on in it: a look decides, and removes what was flushed of them. Blocks, some
+ * seconds at most. */
+void recovery_last_look(struct speed *speed);
 /* `what` is of this log, and `fold` not of a newer program: else ERR_DATA. "": not known. */
 MUST_USE int recovery_check_origin(
 	const struct speed *speed, const char *what, const char *log, const char *fold, struct err *err);

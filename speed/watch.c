@@ -19,9 +19,10 @@ struct watched {
 struct watch {
 	const struct config *config;
 	struct ticker ticker;
-	pthread_mutex_t mutex; /* of the next two */
+	pthread_mutex_t mutex; /* of what follows */
 	struct watched *partitions;
 	int n_partitions;
+	uint64_t n_begun, n_over; /* looks at all of them */
 };
 
 static bool watch_next(struct watch *watch, int partition, struct tail *ret_known, struct tail *ret_newest)
@@ -71,6 +72,13 @@ static void watch_partition(struct watch *watch, rd_kafka_t *rk, int partition, 
 	pthread_mutex_unlock(&watch->mutex);
 }
 
+static void watch_count(struct watch *watch, uint64_t *n)
+{
+	pthread_mutex_lock(&watch->mutex);
+	(*n)++;
+	pthread_mutex_unlock(&watch->mutex);
+}
+
 static void *watch_run(void *arg)
 {
 	struct watch *watch = arg;
@@ -82,9 +90,11 @@ static void *watch_run(void *arg)
 
 		if (!rk && kafka_open_reader(watch->config, &rk, &err))
 			continue;
+		watch_count(watch, &watch->n_begun);
 		for (int i = 0; watch_next(watch, i, &known, &newest) && !ticker_rest(&watch->ticker, 0); i++)
 			if (known.offset >= 0)
 				watch_partition(watch, rk, i, &known, &newest);
+		watch_count(watch, &watch->n_over);
 	}
 	kafka_close(&rk);
 	return NULL;
@@ -144,6 +154,31 @@ bool watch_differs(struct watch *watch, struct err *err)
 	}
 	pthread_mutex_unlock(&watch->mutex);
 	return differs;
+}
+
+/* For a look that begins from now on. */
+static bool watch_is_over(struct watch *watch, uint64_t *from)
+{
+	bool known = false, over;
+
+	pthread_mutex_lock(&watch->mutex);
+	for (int i = 0; i < watch->n_partitions; i++)
+		known |= watch->partitions[i].known.offset >= 0;
+	if (!*from)
+		*from = watch->n_begun + 1;
+	over = !known || watch->n_over >= *from;
+	pthread_mutex_unlock(&watch->mutex);
+	return over;
+}
+
+void watch_look_again(struct watch *watch, int64_t wait_ms)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	int64_t deadline_ms = clock_ms() + wait_ms;
+	uint64_t from = 0;
+
+	while (!watch_is_over(watch, &from) && clock_ms() < deadline_ms)
+		nanosleep(&pause, NULL);
 }
 
 bool watch_stop(struct watch *watch)

@@ -26,6 +26,9 @@ void watch_tail(struct watch *watch, int partition, const struct tail *tail);
 /* Is it another log than the one that was read, in any partition? *err then says so (ERR_DATA). */
 MUST_USE bool watch_differs(struct watch *watch, struct err *err);
 
+/* Blocks until another look at what is known now is over, or wait_ms are; at once where nothing is known. */
+void watch_look_again(struct watch *watch, int64_t wait_ms);
+
 /* Ends the thread and frees everything; false: as ticker_stop(). Accepts NULL. */
 bool watch_stop(struct watch *watch);
 

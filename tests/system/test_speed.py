@@ -368,6 +368,22 @@ def test_the_topic_is_made_anew_and_filled_past_the_position(world, view):
     assert world.batch("run").returncode == 65
 
 
+def test_the_topic_is_made_anew_and_one_partition_notices_first(world, view):
+    """The path by which it comes back finds another log, while the others have read on in it."""
+    generate(world, 2000)
+    speed = world.speed()
+    view.wait_caught_up()
+    world.run_batch()
+    generate(world, 1000, seed=3)
+    view.wait_caught_up()
+    with hung(speed.popen.pid):
+        world.make_topic_anew()
+        generate(world, 20000, seed=2)
+        view.redis().execute_command("FCALL", "lambda_1_drop", 1, view.base(0))
+        before = [view.next(p) for p in range(world.partitions)]
+    assert_stopped_by_another_log(speed, view, before)
+
+
 def test_a_topic_that_is_gone_is_waited_for(world, view):
     generate(world, 2000)
     speed = world.speed("-X", "topic.metadata.refresh.interval.ms=2000")
