@@ -375,12 +375,13 @@ def story_bug_kappa(s):
     s.get(DAY, of_kappa, lambda a: net(a) == "80000.00")
     seen("80,000.00, but 6,000 orders less 2,000 refunds are 40,000.00")
     say("Somebody notices. The fixed build begins as version v2 beside it, from the log's first offset, no faster than 1,000 events per second")
-    s.speed("--store=postgres", "--version=v2", "--from=beginning", "--throttle=1000")
-    harness.wait_until(lambda: s.world.sql("SELECT sum(next_offset) FROM lambda.kappa_offsets JOIN lambda.kappa_versions USING (id) "
-                                           "WHERE version = 'v2'")[0][0] or 0, 30, "v2 goes on")
-    time.sleep(1)  # for a pace to tell
+    v2 = s.speed("--store=postgres", "--version=v2", "--from=beginning", "--throttle=1000")
+    harness.wait_until(lambda: s.world.sql("SELECT sum(per_second) > 0 FROM lambda.kappa_beats JOIN lambda.kappa_versions USING (id) "
+                                           "WHERE version = 'v2'")[0][0], 30, "v2 goes on, and tells its pace")
+    v2.popen.send_signal(signal.SIGSTOP)  # it stays behind, however long the two commands take
     speed("status")
     speed("promote", "v2", status=75)
+    v2.popen.send_signal(signal.SIGCONT)
     seen("refused: readers would see less than before. v1 goes on answering, and goes on being wrong")
     harness.wait_until(lambda: s.world.sql("SELECT sum(next_offset) FROM lambda.kappa_offsets JOIN lambda.kappa_versions USING (id) "
                                            "WHERE version = 'v2'")[0][0] == len(events), 60, "v2 is there")

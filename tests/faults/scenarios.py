@@ -9,6 +9,7 @@ import time
 from place import harness
 
 SCENARIOS = {}
+YESTERDAY = int(time.time()) - 86400  # of all orders; read once, for a midnight may come between two of them
 
 
 def scenario(name, known=None):
@@ -21,7 +22,7 @@ def scenario(name, known=None):
 
 
 def orders(prefix, n):
-    return [harness.order(f"{prefix}-{i}", time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 86400))) for i in range(n)]
+    return [harness.order(f"{prefix}-{i}", time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(YESTERDAY))) for i in range(n)]
 
 
 def wait(n, condition, seconds, what):
@@ -40,7 +41,7 @@ def ask(condition):
 
 
 def day():
-    return harness.oracle.Answers(harness.ZONE).date(int((time.time() - 86400) * 1000) // 1000 * 1000)
+    return harness.oracle.Answers(harness.ZONE).date(YESTERDAY * 1000)
 
 
 def count(world):

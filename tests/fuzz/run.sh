@@ -40,7 +40,7 @@ fuzz()
 	rm -rf "$findings"
 	mkdir -p "$learnt" "$findings" "tests/fuzz/regress/$name"
 	result=ok
-	"$PROGRAMS/fuzz_$name" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1 \
+	"$PROGRAMS/fuzz_$name" -max_total_time="$2" -timeout=60 -rss_limit_mb=2048 -max_len=8192 -print_final_stats=1 \
 		-dict="tests/fuzz/dict/$name.dict" -artifact_prefix="$findings/" \
 		"$learnt" "tests/fuzz/corpus/$name" "tests/fuzz/regress/$name" > /dev/null 2> "$log" || result=FOUND
 	printf '%-10s %10s executions  %6s edges  %s\n' "$name" "$(number 'stat::number_of_executed_units' "$log")" \

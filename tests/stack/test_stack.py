@@ -2,6 +2,7 @@
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -14,6 +15,20 @@ def run(directory, *args, status=0):
                           timeout=120, check=False)
     assert done.returncode == status, (args, done.stdout)
     return done.stdout
+
+
+def wait_dead(pid):
+    """It is gone, or its parent has only to notice."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stat:
+                if stat.read().rsplit(")", 1)[1].split()[0] in "ZX":
+                    return
+        except (FileNotFoundError, ProcessLookupError):
+            return
+        assert time.monotonic() < deadline, pid
+        time.sleep(0.02)
 
 
 def pid_of(directory, server):
@@ -29,9 +44,12 @@ def up(tmp_path):
 
 def test_a_crash_and_a_foreign_pid_do_not_get_in_the_way(up):
     env = (up / "env").read_text()
-    for server in SERVERS:
-        os.kill(pid_of(up, server), signal.SIGKILL)
-    bystander = subprocess.Popen(["sleep", "60"])
+    pids = [pid_of(up, server) for server in SERVERS]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    for pid in pids:
+        wait_dead(pid)
+    bystander = subprocess.Popen(["sleep", "600"])  # outlives all that follows
     try:
         (up / "redis.pid").write_text(f"{bystander.pid}\n")  # the pid of the dead Redis is somebody else's now
         run(up, "status", status=3)

@@ -183,6 +183,7 @@ def test_each_program_does_its_work_with_its_role_alone(world):
     wait_until(lambda: world.answer(DAY)["batch"]["run"] == 2, 10, lambda: world.answer(DAY))
     world.assert_exact()
     assert world.sql("SELECT to_regclass('lambda.revenue_days_r999')") == [(None,)]
+    wait_until(lambda: world.answer(DAY)["degraded"] == [], 30, lambda: world.answer(DAY))
     for path in ("/v1/products/top?date=2026-03-01", "/v1/late?date=2026-03-01", "/v1/customers/c1/orders?window=48h", DAY + "?view=batch"):
         assert world.answer(path)["degraded"] == []
     assert sql_as(reader, "SELECT orders FROM revenue.daily") == [(2,)]
