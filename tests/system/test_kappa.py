@@ -139,8 +139,8 @@ def test_every_route_from_postgres_alone(world, kappa):
     kappa.serving()
     kappa.wait_caught_up()
     answers = kappa.assert_exact()
-    provenance = kappa.assert_served(answers)
-    assert provenance["batch"] is None and provenance["corrections"] == [] and provenance["degraded"] == []
+    provenance = wait_until(lambda: (p := kappa.assert_served(answers))["degraded"] == [] and p, 30, lambda: kappa.assert_served(answers))
+    assert provenance["batch"] is None and provenance["corrections"] == []
     assert provenance["kappa"]["promotion"] == 1
     assert sum(provenance["kappa"]["offsets"]) == len(world.log_records())
     assert provenance["speed"]["rejected"] == sum(answers.rejected.values())
@@ -191,6 +191,11 @@ def test_products_have_the_names_of_a_batch_run(world, kappa):
     assert "S9" not in known and known["S0"].endswith("again")
 
 
+def heard(versions):
+    """The worker of each has just said something: it counts as at work for 10 s from then on."""
+    return all(version["at_work"] and version["silent_seconds"] < 2 for version in versions)
+
+
 def test_progress_is_told(world, kappa):
     """By the command, the API and the metrics; also without Redis."""
     world.orders("generate", "--seed", "34", "--count", "10000")
@@ -208,15 +213,15 @@ def test_progress_is_told(world, kappa):
 
     def goes_on():
         versions = status()
-        return versions if 500 < versions[1]["per_second"] < 1500 else None
-    live, new = wait_until(goes_on, 10, status)
+        return versions if heard(versions) and 500 < versions[1]["per_second"] < 1500 else None
+    live, new = wait_until(goes_on, 30, status)
     assert (live["state"], live["at_work"], live["reads"], live["offsets"], live["behind"], live["seconds_left"]) == ("live", True, "log", 10000, 0, 0)
     assert (new["state"], new["at_work"], new["reads"], new["partitions"], new["offsets"] + new["behind"]) == ("new", True, "log", 4, 10000)
-    assert new["seconds_left"] == -(-new["behind"] // new["per_second"]) and new["silent_seconds"] < 5
+    assert new["seconds_left"] == -(-new["behind"] // new["per_second"])
     assert "kappa" in world.answer("/v1/status")
     told = json.loads(kappa.do("status", "--json"))["versions"]
     assert [v.keys() for v in told] == [v.keys() for v in status()] and told[1]["fold_version"] == new["fold_version"]
-    assert " log " in kappa.do("status")
+    wait_until(lambda: " log " in kappa.do("status"), 10, lambda: kappa.do("status"))
 
     def metrics():
         return world.get("/metrics")[2].decode()
@@ -303,16 +308,16 @@ def test_a_version_takes_the_place_of_another(world, kappa):
     assert refused.wait(20) == 64 and "--from=beginning" in refused.text()
     assert kappa.command("promote", "v2")[0] == 64
     assert kappa.command("rollback")[0] == 64
+    started = time.monotonic()
     second = kappa.worker("v2", "--from=beginning", "--throttle=1500")
     wait_until(lambda: sum(kappa.nexts("v2").values()) > 1000, 30, "v2 begins")
-    started, done = time.monotonic(), sum(kappa.nexts("v2").values())
     status, text = kappa.command("promote", "v2")
     assert status == 75 and "behind: it lacks" in text, text
     table = kappa.do("status")
     assert "v1" in table and "live" in table and "new" in table, table
     kappa.wait_caught_up("v2")
-    pace = (12000 - done) / (time.monotonic() - started)
-    assert pace < 1900, f"{pace} events per second, not 1500"
+    pace = 12000 / (time.monotonic() - started)
+    assert pace < 1600, f"{pace} events per second, not 1500"
 
     # a mark by which readers tell the two apart: this row is only v2's
     world.sql("UPDATE lambda.kappa_days d SET gross_e4 = gross_e4 + 10000, upto = o.next_offset + 1 FROM lambda.kappa_versions v, "
@@ -349,6 +354,7 @@ def test_a_version_takes_the_place_of_another(world, kappa):
         [("v1", "first"), ("v2", "promote"), ("v1", "rollback"), ("v2", "promote")]
 
     assert kappa.command("prune", "v2")[0] == 64            # live
+    wait_until(lambda: heard(json.loads(kappa.do("status", "--json"))["versions"]), 30, lambda: kappa.do("status"))
     assert kappa.command("prune", "v1")[0] == 75            # worked on
     assert "gone" not in kappa.do("prune")                  # a rollback would go there
     first_worker = world.processes[0]
@@ -428,14 +434,15 @@ def test_postgres_is_away(world, kappa, stack):
     """Old numbers say that they are old; nothing is left of them after --max-speed-age."""
     world.produce([order(f"e{i}", time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())) for i in range(20)])
     kappa.worker()
-    kappa.serving("--max-speed-age", "3s")
+    kappa.serving("--max-speed-age", "15s")
     kappa.wait_caught_up()
     wait_until(lambda: world.answer("/revenue/today")["revenue"], 10, "it is served")
     stack.stop("postgres")
     try:
-        wait_until(lambda: "speed_stale" in json.loads(world.get("/revenue/today")[2]).get("degraded", []), 10, "it says that it is old")
-        assert "kappa view cannot be asked" in world.answer("/revenue/today")["caveat"]
-        wait_until(lambda: world.get("/revenue/today")[0] == 503, 10, "it is given up")
+        old = wait_until(lambda: (a := json.loads(world.get("/revenue/today")[2])) and "speed_stale" in a.get("degraded", []) and a, 20,
+                         "it says that it is old")
+        assert "kappa view cannot be asked" in old["caveat"]
+        wait_until(lambda: world.get("/revenue/today")[0] == 503, 40, "it is given up")
     finally:
         stack.start("postgres")
     wait_until(lambda: world.get("/revenue/today")[0] == 200 and not world.answer("/revenue/today")["degraded"], 20, "it is back")

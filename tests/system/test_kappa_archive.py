@@ -2,6 +2,7 @@
 records lie, whatever happens on the way."""
 import os
 import random
+import re
 
 import pytest
 
@@ -36,7 +37,8 @@ def test_archive_and_kafka_give_the_same_rows_as_kafka_alone(world, kappa, root)
     answers = kappa.assert_exact()
     second = replay(kappa, root, "v2")
     kappa.wait_caught_up("v2")
-    assert second.text().count("the archive is read, going on with kafka") == world.partitions, second.text()[-3000:]
+    read = set(re.findall(r"partition (\d+): the archive is read, going on with kafka", second.text()))     # again after a rebalance
+    assert len(read) == world.partitions, second.text()[-3000:]
     assert kappa.rows("v2") == kappa.rows("v1")
     first.stop()
 
@@ -48,7 +50,7 @@ def test_archive_and_kafka_give_the_same_rows_as_kafka_alone(world, kappa, root)
     assert kappa.rows("v3") == kappa.rows("v1")
     kappa.serving()
     kappa.do("promote", "v3")
-    assert kappa.assert_served(answers, "v3")["degraded"] == []
+    wait_until(lambda: kappa.assert_served(answers, "v3")["degraded"] == [], 30, lambda: kappa.assert_served(answers, "v3"))
     second.stop()
     kappa.worker("v4", "--from=beginning")
     kappa.wait_caught_up("v4")
@@ -63,7 +65,7 @@ def test_killed_in_the_archive_it_goes_on(world, kappa, root):  # noqa: F811
     kappa.wait_caught_up()
     archive(world, root, SMALL)
     world.delete_below(ends(root, world))
-    args = ("v2", "--throttle=4000", *SOON_DEAD)
+    args = ("v2", "--throttle=1000", *SOON_DEAD)
     worker = replay(kappa, root, *args)
     for _ in range(3):
         at = sum(kappa.nexts("v2").values())
@@ -97,11 +99,11 @@ def test_more_is_archived_while_it_reads(world, kappa, root):  # noqa: F811
     more = [path for p in range(4) for path in files(root, world, p) if path not in known]
     for path in more:
         os.rename(path, path + ".later")
-    worker = replay(kappa, root, "v1", "--throttle=1500")
+    worker = replay(kappa, root, "v1", "--throttle=1000")
     wait_until(lambda: sum(kappa.nexts().values()) > 200, 30, "it reads")
     for path in more:
         os.rename(path + ".later", path)
-    wait_until(lambda: " archive " in kappa.do("status"), 5, lambda: kappa.do("status"))
+    wait_until(lambda: " archive " in kappa.do("status"), 10, lambda: kappa.do("status"))
     wait_until(lambda: kappa.nexts() == ends(root, world), 60, lambda: worker.text()[-2000:])
     answers = oracle_answers(all_records(world, root), rules="speed")
     kappa.serving()

@@ -58,7 +58,7 @@ def test_a_worker_killed_at_any_step(world, kappa, root):  # noqa: F811
     world.orders("generate", "--seed", "72", "--count", str(COUNT // 2), *EVERYTHING)
     kappa.worker()
     kappa.wait_caught_up()
-    args = ("--from=beginning", f"--archive={root}", "--throttle=3000")
+    args = ("--from=beginning", f"--archive={root}", "--throttle=3000", "--pending-max=500")  # 12 flushes at least, however slow they are
     killed = {place.replace(".", "-").replace(":", "-"): place for place in PLACES}
     workers = [(place, kappa.start(version, *args, LAMBDA_FAILPOINT=place)) for version, place in killed.items()]
     for place, worker in workers:
@@ -76,17 +76,30 @@ def test_a_flush_whose_worker_died_commits_under_the_next_one(world, kappa):
     world.orders("generate", "--seed", "73", "--count", "3000", *EVERYTHING)
     kappa.worker()
     kappa.wait_caught_up()
-    kappa.start("v2", "--from=beginning", LAMBDA_STALLPOINT="kappa.loaded:4")
+    same = ("-X", "group.instance.id=one")  # who comes next need not wait until Kafka has given up the one before
+    kappa.start("v2", "--from=beginning", *same, LAMBDA_STALLPOINT="kappa.loaded:4")
     wait_until(lambda: len(kappa.nexts("v2")) == 4, 20, "every partition has begun")
     holder = psycopg2.connect(world.postgres)
     with holder.cursor() as cursor:
         cursor.execute("SELECT FROM lambda.kappa_offsets JOIN lambda.kappa_versions USING (id) WHERE version = 'v2' FOR UPDATE OF kappa_offsets")
     world.processes[-1].kill()
-    dead = kappa.start("v2", LAMBDA_FAILPOINT="flush.sent")
-    assert dead.wait(30) == -signal.SIGKILL
-    worker = kappa.start("v2")
-    busy = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    wait_until(lambda: world.sql(busy)[0][0] == 2, 30, "both flushes wait")
+
+    def busy():
+        return {pid for pid, in world.sql("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")}
+
+    def both_wait():
+        """False: the dead one's flush has ended at its lock_timeout, before the next one's came."""
+        dead = kappa.start("v2", *same, LAMBDA_FAILPOINT="flush.sent")
+        assert dead.wait(30) == -signal.SIGKILL
+        first = wait_until(busy, 10, "the dead one's flush waits")
+        kappa.start("v2", *same)
+        if len(wait_until(lambda: (now := busy()) and (len(now) == 2 or not first <= now) and now, 60, busy)) == 2:
+            return True
+        world.processes[-1].kill()
+        wait_until(lambda: not busy(), 20, "nothing waits any more")
+        return False
+    wait_until(both_wait, 100, "both flushes wait")
+    worker = world.processes[-1]
     holder.close()
     kappa.wait_caught_up("v2")
     assert kappa.rows("v2") == kappa.rows()
