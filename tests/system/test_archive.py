@@ -10,6 +10,7 @@ import confluent_kafka.admin
 
 from archives import archive, cat, decoded, files, flip, manifest_of, manifests, manifests_at, odd_records, produce, result, retention
 from harness import order, small_disk, wait_until
+from test_batch import log_ends_at
 
 
 def test_every_record_comes_back_to_the_bit(world, root):
@@ -61,10 +62,13 @@ def test_transactions_leave_gaps_that_are_no_holes(world, root):
         end()
     transaction("a", 10, lambda: producer.commit_transaction(30))
     transaction("b", 5, lambda: producer.abort_transaction(30))
+    log_ends_at(world, 17)
     archive(world, root)
     transaction("c", 5, lambda: producer.abort_transaction(30))
+    log_ends_at(world, 23)
     archive(world, root)  # nothing but aborted records and a marker
     transaction("d", 5, lambda: producer.commit_transaction(30))
+    log_ends_at(world, 29)
     producer.begin_transaction()
     producer.produce(world.topic, json.dumps(order("open")), "k", partition=0)
     producer.flush(30)
@@ -174,7 +178,7 @@ def test_a_lost_note_is_not_replaced_by_another_logs(world, make_world, root):
 
 
 def test_a_warning_when_retention_is_too_short(world, root):
-    world.produce([order("a")], partition=0)
+    world.produce([order("a")], partition=0, timestamp=int((time.time() + 3000) * 1000))  # Kafka itself does not drop it below
     world.kafka_admin("incremental_alter_configs" if hasattr(confluent_kafka.admin.AdminClient, "incremental_alter_configs") else "alter_configs",
                       [retention(world, "60000")])
     assert "never complete" not in archive(world, root).stdout  # the first one

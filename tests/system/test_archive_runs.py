@@ -29,7 +29,7 @@ def test_the_archive_outlives_retention(world, root):
     archive(world, root, "--archive-file-size=20KiB")
     world.run_batch(f"--archive={root}")
     world.assert_exact(expected=oracle_answers(all_records(world, root)))
-    assert world.answer("/v1/revenue/today")["degraded"] == []
+    wait_until(lambda: world.answer("/v1/revenue/today")["degraded"] == [], 30, lambda: world.answer("/v1/revenue/today"))
     assert world.sql("SELECT count(*) FROM lambda.corrections") == [(0,)]
 
 

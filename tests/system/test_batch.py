@@ -5,7 +5,21 @@ import time
 
 import pytest
 
+import confluent_kafka
 from harness import Held, oracle_answers, order, wait_until
+
+SLOWLY = ("-X", "fetch.message.max.bytes=1000", "-X", "queued.min.messages=1")  # reading: some thousand records per second
+
+
+def log_ends_at(world, end, partition=0):
+    """Its transactions have ended: a marker is written after commit or abort has returned."""
+    reader = confluent_kafka.Consumer({"bootstrap.servers": world.stack.env["LAMBDA_BROKERS"], "group.id": "system-tests-reader",
+                                       "isolation.level": "read_committed"})
+
+    def is_at():
+        return reader.get_watermark_offsets(confluent_kafka.TopicPartition(world.topic, partition), 30)[1]
+    wait_until(lambda: is_at() == end, 30, lambda: f"the log ends at {is_at()}, not {end}")
+    reader.close()
 
 
 def test_markers_aborted_transactions_and_an_open_one(world):
@@ -24,11 +38,13 @@ def test_markers_aborted_transactions_and_an_open_one(world):
     transaction("committed", 10, lambda: producer.commit_transaction(30))
     transaction("aborted", 5, lambda: producer.abort_transaction(30))
     transaction("again", 3, lambda: producer.commit_transaction(30))
+    log_ends_at(world, 21)  # 18 records, 3 markers
     world.assert_exact()
     assert world.expected().counted == 13
     world.run_batch()
-    assert world.assert_exact()["batch"]["run"] == 1
-    assert world.sql("SELECT first_offset, next_offset FROM lambda.cuts WHERE partition = 0") == [(0, 21)]  # 18 records, 3 markers
+    served(world, 1)
+    world.assert_exact()
+    assert world.sql("SELECT first_offset, next_offset FROM lambda.cuts WHERE partition = 0") == [(0, 21)]
 
     producer.begin_transaction()
     producer.produce(world.topic, json.dumps(order("open")), "k", partition=0)
@@ -37,6 +53,7 @@ def test_markers_aborted_transactions_and_an_open_one(world):
     world.run_batch()
     assert world.sql("SELECT next_offset FROM lambda.cuts WHERE partition = 0 AND run = 2") == [(21,)]
     producer.commit_transaction(30)
+    log_ends_at(world, 24)
     world.assert_exact()
     assert world.expected().counted == 15
 
@@ -161,8 +178,8 @@ def test_migrations_are_repeatable_beside_running_programs(world):
 
 
 def test_sigterm_stops_a_run_cleanly(world):
-    world.orders("generate", "--seed", "7", "--count", "300000", "--days", "3")
-    run = world.start("lambda-batch", "run", "--seal-wait", "0s")
+    world.orders("generate", "--seed", "7", "--count", "100000", "--days", "3")
+    run = world.start("lambda-batch", "run", "--seal-wait", "0s", *SLOWLY)
     wait_until(lambda: world.sql("SELECT 1 FROM lambda.runs WHERE progress IS NOT NULL"), 20, "the run is at work")
     begin = time.monotonic()
     run.popen.terminate()
@@ -172,12 +189,12 @@ def test_sigterm_stops_a_run_cleanly(world):
 
 def served(world, run):
     """The answers come from that run by now. Exact they are before and after."""
-    wait_until(lambda: (world.answer("/v1/revenue/today")["batch"] or {"run": 0})["run"] == run, 10, f"run {run} is served")
+    wait_until(lambda: (world.answer("/v1/revenue/today")["batch"] or {"run": 0})["run"] == run, 20, f"run {run} is served")
 
 
 def slow_log(world):
-    """A log that takes a run a second or more, with what it must add up to."""
-    world.orders("generate", "--seed", "11", "--count", "200000", "--days", "3", "--duplicates", "0.01", "--duplicate-distance", "200")
+    """A log that takes a run that reads SLOWLY many seconds, with what it must add up to."""
+    world.orders("generate", "--seed", "11", "--count", "60000", "--days", "3", "--duplicates", "0.01", "--duplicate-distance", "200")
     return world.expected()
 
 
@@ -198,7 +215,7 @@ def test_postgres_restarts_in_the_middle_of_a_run(world, stack, phase):
     answers = slow_log(world)
     world.assert_exact(expected=answers, seconds=60)
     held = Held(world, "LOCK TABLE lambda.product_names") if phase == "copying" else None
-    run = world.start("lambda-batch", "run")
+    run = world.start("lambda-batch", "run", *(SLOWLY if phase == "reading" else ()))
     wait_until(lambda: at_phase(world, phase) and (not held or waits_for_a_lock(world)), 30, lambda: f"{phase}: {run.text()}")
     if held:
         held.free()
@@ -288,7 +305,7 @@ def test_a_run_killed_between_seal_and_publish(world, stack, moment):
     state = f"{world.name}:{{{world.topic}/0}}:state"
     reached = {"sealed": lambda: b"2," in (stack.redis().hget(state, "gens") or b""), "reading": lambda: at_phase(world, "reading"),
                "copying": lambda: waits_for_a_lock(world), "stored": lambda: waits_for_a_lock(world)}
-    run = world.start("lambda-batch", "run")
+    run = world.start("lambda-batch", "run", *(SLOWLY if moment in ("sealed", "reading") else ()))
     wait_until(reached[moment], 30, lambda: f"{moment}: {run.text()}")
     run.kill()
     if held:
@@ -299,7 +316,7 @@ def test_a_run_killed_between_seal_and_publish(world, stack, moment):
     assert world.assert_exact(expected=answers)["batch"]["run"] == 1
     world.run_batch()
     served(world, 3)
-    assert world.assert_exact(expected=answers)["degraded"] == []
+    wait_until(lambda: world.assert_exact(expected=answers)["degraded"] == [], 30, lambda: world.assert_exact(expected=answers))
     assert world.sql("SELECT state FROM lambda.runs ORDER BY run") == [("published",), ("failed",), ("published",)]
     assert world.sql("SELECT count(*) FROM lambda.corrections") == [(0,)]
     assert world.sql("SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname LIKE '%%\\_r2'") == [(0,)]
@@ -355,6 +372,7 @@ def test_a_log_that_ends_in_an_aborted_transaction(world):
             producer.produce(world.topic, json.dumps(order(f"aborted{i}")), "k", partition=0)
         producer.flush(30)
         producer.abort_transaction(30)
+    log_ends_at(world, 13)
     for n in (1, 2):
         world.run_batch("--seal-wait", "0s", "--connect-wait", "5s")
         assert world.sql("SELECT next_offset FROM lambda.cuts WHERE partition = 0 AND run = %s", n) == [(13,)]

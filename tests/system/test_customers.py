@@ -101,13 +101,14 @@ def test_parts_and_parameters(world, stack):
     world.produce([order("a1", "5.00", utc(now - 7_200_000))])
     world.wait_caught_up()
     world.run_batch()
+    wait_until(lambda: ask(world, "c1")["batch"], 20, "the run is used")
     world.produce([order("a2", "7.00", utc(now), currency="EUR"), order("a3", "1.00", utc(now), "order_refunded")])
-    wait_until(lambda: (ask(world, "c1")["orders"], ask(world, "c1")["refund_count"]) == (2, 1), 20, lambda: ask(world, "c1"))
-    got = ask(world, "c1")
+    got = wait_until(lambda: ((a := ask(world, "c1"))["orders"], a["refund_count"], a["degraded"]) == (2, 1, []) and a, 30,
+                     lambda: ask(world, "c1"))
     assert [(a["currency"], a["confirmed"], a["provisional"]) for a in got["amounts"]] == [
         ("EUR", {"orders": 0, "net": "0.00"}, {"orders": 1, "net": "7.00"}),
         ("GBP", {"orders": 1, "net": "5.00"}, {"orders": 0, "net": "-1.00"})]
-    assert ms_of(got["to"]) - ms_of(got["from"]) == 86_400_000 and got["batch"]["run"] == 1 and got["degraded"] == []
+    assert ms_of(got["to"]) - ms_of(got["from"]) == 86_400_000 and got["batch"]["run"] == 1
     assert ask(world, "c1", "?view=batch")["orders"] == 1 and ask(world, "c1", "?view=speed")["orders"] == 1
     assert [a["currency"] for a in ask(world, "c1", "?currency=GBP")["amounts"]] == ["GBP"]
     assert ask(world, "c1", "?window=1h")["orders"] == 1
@@ -119,8 +120,7 @@ def test_parts_and_parameters(world, stack):
         assert world.get(path)[0] == status, path
     stack.stop("redis")
     try:
-        wait_until(lambda: "speed_unavailable" in ask(world, "c1")["degraded"], 30, lambda: ask(world, "c1"))
-        alone = ask(world, "c1")
+        alone = wait_until(lambda: "speed_unavailable" in (a := ask(world, "c1"))["degraded"] and a, 30, lambda: ask(world, "c1"))
         assert alone["orders"] == 1 and not alone["complete"] and alone["speed"] is None
     finally:
         stack.start("redis")
@@ -138,8 +138,7 @@ def test_switched_off(world, layer):
         assert status == 404 and b"--customers" in body
         assert world.sql("SELECT count(*) FROM lambda.customer_minutes") == [(0,)]
     else:
-        wait_until(lambda: ask(world, "c1")["batch"], 20, "the run is used")
-        assert ask(world, "c1")["complete"] is False
+        wait_until(lambda: (a := ask(world, "c1"))["batch"] and a["complete"] is False, 20, lambda: ask(world, "c1"))
     world.assert_exact()
 
 
@@ -148,10 +147,9 @@ def test_old_chunks_are_dropped(world, stack):
     world.speed()
     world.serving()
     world.produce([order("a", time=utc(int(time.time() * 1000)))], partition=0)
-    world.wait_caught_up()
     base, redis = f"{world.name}:{{{world.topic}/0}}:0:", stack.redis()
     index = base + "index"
-    (chunk,) = [name for name in redis.zrange(index, 0, -1) if name.startswith(b"o:")]
+    (chunk,) = wait_until(lambda: [name for name in redis.zrange(index, 0, -1) if name.startswith(b"o:")], 30, "speed has it")
     old = b"o:%d" % (int(chunk[2:]) - 51)
     redis.rename(base + chunk.decode(), base + old.decode())
     redis.zadd(index, {old: redis.zscore(index, chunk)})
