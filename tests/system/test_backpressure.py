@@ -64,9 +64,18 @@ def owners(world):
     return [redis.hget(f"{world.name}:{{{world.topic}/{p}}}:beat", "worker") for p in range(PARTITIONS)]
 
 
+def coverage(world):
+    """{partition: offset up to which the answers have it}; the log has no markers, so these are records."""
+    return {int(p): int(n) for p, n in re.findall(rb'^lambda_serving_coverage_offset{partition="(\d+)"} (\d+)$', world.get("/metrics")[2], re.M)}
+
+
 def covered(world):
-    """Offsets that the answers have; the log has no markers, so these are records."""
-    return sum(int(n) for n in re.findall(rb"^lambda_serving_coverage_offset.* (\d+)$", world.get("/metrics")[2], re.M))
+    return sum(coverage(world).values())
+
+
+def every_partition_moves(world):
+    before = coverage(world)
+    wait_until(lambda: all(n > before[p] for p, n in coverage(world).items()), 60, lambda: f"{before}, now {coverage(world)}")
 
 
 @pytest.fixture
@@ -97,28 +106,30 @@ def test_the_backlog_stays_in_kafka(world, slow):
 
     def lag():
         return world.answer(DAY)["speed"]["lag_events"]
-    wait_until(lambda: lag() is not None and abs(lag() + covered(world) - TOTAL) < 5000, 30,     # two questions: not of one moment
+    wait_until(lambda: (n := lag()) is not None and abs(n + covered(world) - TOTAL) < 5000, 30,     # two questions: not of one moment
                lambda: f"lag {lag()} and {covered(world)} counted are not {TOTAL}")
-    answer = world.answer(DAY)
+    answer = wait_until(lambda: (a := world.answer(DAY))["speed"]["lag_events"] is not None and a, 30, lambda: world.answer(DAY))
     backlog = answer["speed"]["lag_events"]
     assert backlog > TOTAL / 3, answer
     assert answer["speed"]["lag_seconds"] > 5 and f"behind: {backlog} orders wait" in answer["caveat"]
     assert sampler.greatest < bound(), f"{sampler.greatest / MIB:.1f} MiB, bound {bound() / MIB:.1f}"
 
-    def rate(seconds):
-        """Events per second that are counted."""
+    def rate():
+        """Events per second that are counted: of 20,000 at least, once all partitions are on their way."""
+        for _ in range(2):
+            every_partition_moves(world)
         before, since = covered(world), time.monotonic()
-        wait_until(lambda: time.monotonic() - since > seconds, seconds + 1, "time passes")
-        return (covered(world) - before) / (time.monotonic() - since)
-    alone = rate(6)
+        n = wait_until(lambda: (n := covered(world) - before) >= 20000 and n, 120, "20,000 events")
+        return n / (time.monotonic() - since)
+    alone = rate()
     second = world.speed(*SETTINGS)
     sampler.speeds.append(second)
     joined = time.monotonic()
     wait_until(lambda: sorted(map(owners(world).count, set(owners(world)))) == [2, 2], 20, lambda: owners(world))
     shared = time.monotonic() - joined
-    together = rate(6)
+    together = rate()
     assert together > alone > 0
-    wait_until(lambda: lag() is not None and lag() < backlog, 30, "the lag falls")
+    wait_until(lambda: (n := lag()) is not None and n < backlog, 30, "the lag falls")
     slow.set(delay_s=0)
     world.wait_caught_up(60)
     sampler.finish()
