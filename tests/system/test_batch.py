@@ -310,6 +310,7 @@ def test_a_run_killed_between_seal_and_publish(world, stack, moment):
     run.kill()
     if held:
         held.free()
+    world.wait_batch_gone()
     assert world.assert_exact(expected=answers)["batch"]["run"] == 1
     world.produce([order(f"b{i}") for i in range(200)])
     answers = world.expected()
