@@ -3,9 +3,9 @@ import decimal
 import json
 import time
 
+import confluent_kafka
 import pytest
 
-import confluent_kafka
 from harness import Held, oracle_answers, order, wait_until
 
 SLOWLY = ("-X", "fetch.message.max.bytes=1000", "-X", "queued.min.messages=1")  # reading: some thousand records per second
