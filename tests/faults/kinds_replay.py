@@ -139,7 +139,7 @@ def replay_pruned(n):
     while len(n.place.sql("SELECT 1 FROM lambda.runs WHERE state = 'published'")) < 3:
         n.clean_batch()
     oldest, = n.place.sql("SELECT run FROM lambda.runs WHERE state = 'published' ORDER BY run LIMIT 1")[0]
-    ends, = n.place.sql("SELECT max(latest_record_ms) FROM lambda.cuts WHERE run = %s", oldest)[0]
+    ends, = n.place.sql("SELECT coalesce(max(latest_record_ms), 0) FROM lambda.cuts WHERE run = %s", oldest)[0]
     replay = n.place.start_replay(moment(ends), f"--base={oldest}", LAMBDA_STALLPOINT=n.rng.choice(SEALING + COPYING[:1]))
     if replay.wait_stalled():
         expect(n, n.place.start_move("--keep=1", "prune"), 0)

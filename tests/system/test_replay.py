@@ -126,6 +126,18 @@ def test_a_replay_is_what_a_run_is(world, seed, settings):
     assert world.batch("status").stdout.count("replay of 1") == 1
 
 
+@pytest.mark.parametrize("keep", ["yes", "no"])
+def test_from_before_the_first_order(world, keep):
+    """The first night had nothing to count."""
+    world.run_batch()
+    produce(world, random.Random(10), "a", 100, [])
+    world.run_batch()
+    done = world.batch("replay", "--from", "1970-01-01T00:00:01Z", "--keep-ids", keep)
+    assert done.returncode == 0 and "replay of run 1" in done.stdout, done.stdout
+    world.run_batch()
+    assert rows(world, 3) == rows(world, 4) and counts(world, 3) == counts(world, 4)
+
+
 def test_a_partition_added_since(world):
     rng, ids = random.Random(5), []
     produce(world, rng, "a", 100, ids)
