@@ -131,8 +131,14 @@ static int history_check_archive(const struct history *history, const struct con
 
 /* --- what is missing --- */
 
-static int history_missing(
-	const struct ranges *missing, bool shrinks, const struct config *config, struct err *err)
+/* A hole that reaches from below the cut of the run that is replayed, whose ids stand for what is there. */
+static bool history_is_clipped(const struct history *history, const struct range *hole)
+{
+	return hole->from && hole->from == history->parts[hole->partition].known;
+}
+
+static int history_missing(const struct history *history, const struct ranges *missing, bool shrinks,
+	const struct config *config, struct err *err)
 {
 	struct ranges named = { missing->at, missing->n < HISTORY_NAMED ? missing->n : HISTORY_NAMED };
 	SCOPED(xfreep) char *text = ranges_text(&named);
@@ -151,7 +157,9 @@ static int history_missing(
 		missing->at[0].partition, missing->at[0].from, missing->at[0].to,
 		missing->at[0].from || shrinks ? ""
 					       : ", or --allow-truncated-history where a log begins late,",
-		*config->replay_from ? "; or lambda-batch run, which takes nothing over" : "");
+		history_is_clipped(history, &missing->at[0])
+			? "; or lambda-batch run --allow-truncated-history, which takes nothing over"
+			: "");
 }
 
 /* What Kafka keeps begins later every day. An archive does not, unless it is not there. */
@@ -191,7 +199,7 @@ int history_check_holes(struct history *history, const struct config *config, co
 		}
 	}
 	if (missing.n)
-		failed = history_missing(&missing, shrinks, config, err);
+		failed = history_missing(history, &missing, shrinks, config, err);
 	ranges_release(&missing);
 	return failed;
 }

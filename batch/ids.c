@@ -2,15 +2,19 @@
  * new. Nothing names a block before its run is published, and one that nothing names goes with the next
  * prune; so a kill leaves nothing behind. Failure modes:
  * - Postgres away or full: ERR_DATABASE; the run goes on, and keeps no ids
- * - a prune sweeps for longer than connect_wait: ERR_BUSY, the same
+ * - a prune sweeps for longer than connect_wait: ERR_BUSY, the same. SIGTERM ends the wait
  * - a block is gone or damaged: 1, and the replay reads the log, which writes it anew */
 #include "common/base.h"
 #include "batch/ids.h"
 
+#include "batch/batch.h"
 #include "batch/database.h"
 #include "common/failpoint.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "embedded.h"
+
+enum { IDS_PAUSE_MS = 100 };
 
 void ids_release(struct ids *ids)
 {
@@ -24,14 +28,36 @@ static int ids_open(struct ids *ids, struct err *err)
 
 /* --- writing --- */
 
+static int ids_try_lock(struct ids *ids, struct err *err)
+{
+	SCOPED(pg_result_free) PGresult *result = NULL;
+
+	if (pg_exec(ids->conn, sql_lock_ids, 0, NULL, &result, err))
+		return -1;
+	ids->locked = *PQgetvalue(result, 0, 0) == 't';
+	return 0;
+}
+
 /* A sweep may be on its way that began before this run did. */
 static int ids_lock(struct ids *ids, struct err *err)
 {
-	if (ids->locked)
-		return 0;
-	if (ids_open(ids, err) || pg_exec(ids->conn, sql_lock_ids, 0, NULL, NULL, err))
+	int64_t deadline_ms = clock_ms() + ids->config->connect_wait_ms;
+	bool said = false;
+
+	if (!ids->locked && (ids_open(ids, err) || ids_try_lock(ids, err)))
 		return -1;
-	ids->locked = true;
+	while (!ids->locked) {
+		if (batch_stop_asked())
+			return batch_stopped(err);
+		if (clock_ms() >= deadline_ms)
+			return err_set(err, ERR_BUSY, "a prune is at the ids for long");
+		if (!said)
+			log_info("a prune is at the ids: waiting for its end");
+		said = true;
+		batch_sleep_ms(IDS_PAUSE_MS);
+		if (ids_try_lock(ids, err))
+			return -1;
+	}
 	return 0;
 }
 

@@ -9,7 +9,8 @@
 
 struct part {
 	int32_t partition;
-	int64_t first; /* the lowest offset that there still is, in the archive or in Kafka */
+	int64_t first; /* the lowest offset that there still is, in the archive or in Kafka; of a replay by
+			  kept ids, that of the older run */
 	const struct archive_part *archive; /* borrowed; NULL: none */
 	int64_t kafka_first; /* the lowest offset that Kafka still has; -1: Kafka is not read */
 	int64_t end_at_start; /* the log's end when the run started, or the archive's without Kafka */

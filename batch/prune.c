@@ -88,7 +88,9 @@ static int prune_ids(PGconn *conn, struct err *err)
 	if (pg_exec(conn, sql_lock_sweep, 0, NULL, &lock, err))
 		return -1;
 	if (*PQgetvalue(lock, 0, 0) != 't') {
-		log_info("a run is at work: what ids are not needed any more is left to the next prune");
+		log_info("a run, or another prune, is at the ids: what is not needed of them any more is "
+			 "left to "
+			 "the next prune");
 		return 0;
 	}
 	if (pg_exec(conn, sql_ids_sweep, 0, NULL, &swept, err))
@@ -106,6 +108,6 @@ int prune(const struct config *config, struct err *err)
 		     pg_exec(conn, "SET lock_timeout = '1s'", 0, NULL, NULL, err) ||
 		     prune_tables(config, conn, err) || prune_ids(conn, err);
 
-	pg_close(&conn);
+	database_close(&conn);
 	return failed ? -1 : 0;
 }

@@ -345,6 +345,7 @@ static void *reader_main(void *arg)
 
 	reader_begin(reader);
 	reader->failed = reader_read(reader);
+	reader->keep_ids &= !reader->failed;
 	reader_finish(reader);
 	atomic_store(&reader->ended, true);
 	return NULL;

@@ -125,6 +125,45 @@ static int replay_load_names(struct replay *replay, PGconn *conn, struct err *er
 	return 0;
 }
 
+/* By its ids it stands for what it covers, without what it has missed: of that the published run may have
+ * read some, and nobody takes that back unasked. */
+static int replay_check_missed(const struct replay *replay, const struct config *config,
+	const struct pg_published *published, const char *published_lost, struct err *err)
+{
+	SCOPED(ranges_release) struct ranges there = { 0 }, missed = { 0 };
+	SCOPED(xfreep) char *text = NULL;
+
+	if (ranges_parse(&there, published_lost))
+		return err_set(err, ERR_DATA, "what run %" PRId64 " has lost is damaged in lambda.runs: '%s'",
+			published->run, published_lost);
+	for (int i = 0; i < replay->n_cuts && i < published->n_cuts; i++) {
+		struct range late = { i, published->cuts[i].first_offset, replay->cuts[i].first };
+
+		if (!config->allow_truncated_history && !ranges_have(&config->accept_lost, late) &&
+			!ranges_have(&replay->lost, late)) /* which come next */
+			ranges_add(&missed, late);
+	}
+	for (size_t i = 0; i < replay->lost.n; i++) {
+		struct range lost = replay->lost.at[i];
+
+		if (lost.partition < published->n_cuts &&
+			lost.from < published->cuts[lost.partition].first_offset)
+			lost.from = published->cuts[lost.partition].first_offset;
+		if (!ranges_have(&there, lost) && !ranges_have(&config->accept_lost, lost))
+			ranges_add(&missed, lost);
+	}
+	if (!missed.n)
+		return 0;
+	text = ranges_text(&missed);
+	return err_set(err, ERR_DATA,
+		"run %" PRId64 " goes without offsets %s, and the published run %" PRId64
+		" does not: a replay would "
+		"take them back; hint: another --base, or lambda-batch run; with --accept-lost=%" PRId32
+		":%" PRId64 "-%" PRId64 " (one for each range) it does, and every answer says so",
+		replay->run, text, published->run, missed.at[0].partition, missed.at[0].from,
+		missed.at[0].to);
+}
+
 /* What is known of the run. It has kept the ids if it has those of every partition. */
 static int replay_load(struct replay *replay, const struct config *config, PGconn *conn, struct err *err)
 {
@@ -173,13 +212,18 @@ int replay_find(struct replay *ret_replay, const struct config *config, PGconn *
 	if (ranges_parse(&ret_replay->lost, PQgetvalue(result, 0, 6)))
 		return err_set(err, ERR_DATA, "what run %" PRId64 " has lost is damaged in lambda.runs: '%s'",
 			ret_replay->run, PQgetvalue(result, 0, 6));
-	return replay_load(ret_replay, config, conn, err);
+	return replay_load(ret_replay, config, conn, err) ||
+			       (ret_replay->by_ids && replay_check_missed(ret_replay, config, published,
+							      PQgetvalue(result, 0, 7), err))
+		       ? -1
+		       : 0;
 }
 
 void replay_release(struct replay *replay)
 {
 	free(replay->cuts);
 	ranges_release(&replay->lost);
+	ranges_release(&replay->gone);
 	table_release(&replay->ids);
 	names_release(&replay->names);
 	dictionary_free(replay->skus);
@@ -202,9 +246,20 @@ static int replay_check_log(const struct replay *replay, const struct config *co
 	return 0;
 }
 
+static void replay_clip(struct replay *replay, const struct replay_cut *cut, struct range *hole)
+{
+	struct range below = { hole->partition, hole->from > cut->first ? hole->from : cut->first,
+		hole->to < cut->next ? hole->to : cut->next };
+
+	if (!ranges_have(&replay->lost, below))
+		ranges_add(&replay->gone, below);
+	if (hole->from < cut->next)
+		hole->from = cut->next;
+}
+
 /* By its ids the older run stands for what it covers, with what it has missed there. What the log has lost of
  * that since is nothing to us; what it has lost behind it, nobody has counted. */
-static void replay_take_over(const struct replay *replay, struct history *history)
+static void replay_take_over(struct replay *replay, struct history *history)
 {
 	for (int i = 0; i < replay->n_cuts; i++) {
 		const struct replay_cut *cut = &replay->cuts[i];
@@ -217,16 +272,15 @@ static void replay_take_over(const struct replay *replay, struct history *histor
 	for (size_t i = 0; i < history->holes.n; i++) {
 		struct range *hole = &history->holes.at[i];
 
-		if (hole->partition < replay->n_cuts && hole->from < replay->cuts[hole->partition].next)
-			hole->from = replay->cuts[hole->partition].next;
+		if (hole->partition < replay->n_cuts)
+			replay_clip(replay, &replay->cuts[hole->partition], hole);
 	}
 	history->truncated |= replay->truncated;
 	for (size_t i = 0; i < replay->lost.n; i++)
 		ranges_add(&history->lost, replay->lost.at[i]);
 }
 
-int replay_mark(
-	const struct replay *replay, const struct config *config, struct history *history, struct err *err)
+int replay_mark(struct replay *replay, const struct config *config, struct history *history, struct err *err)
 {
 	for (int i = 0; i < history->n_parts; i++) {
 		struct part *part = &history->parts[i];
@@ -244,13 +298,23 @@ int replay_mark(
 	return replay->by_ids && !history->archive_only ? replay_check_log(replay, config, err) : 0;
 }
 
-void replay_without_ids(struct replay *replay, struct history *history)
+int replay_without_ids(struct replay *replay, struct history *history, struct err *err)
 {
+	SCOPED(xfreep) char *gone = ranges_text(&replay->gone);
+	struct err why = *err;
+
+	if (replay->gone.n)
+		return err_set(err, ERR_DATA,
+			"%s, and the log cannot be read instead, for offsets %s are gone; hint: lambda-batch "
+			"run",
+			why.msg, gone);
+	log_warn("%s; reading the log from its beginning instead", why.msg);
 	replay->by_ids = false;
 	for (int i = 0; i < history->n_parts; i++) {
 		history->parts[i].next = history->parts[i].first;
 		tail_init(&history->parts[i].tail);
 	}
+	return 0;
 }
 
 /* --- ids --- */

@@ -25,6 +25,7 @@ struct replay {
 	struct counters counters; /* of it */
 	bool truncated; /* it goes without older orders ... */
 	struct ranges lost; /* owned; ... and without these offsets */
+	struct ranges gone; /* owned; by_ids: of what it covers, what the log has lost since */
 	struct replay_cut *cuts; /* owned, by partition */
 	int n_cuts;
 	bool by_ids; /* the ids that it has kept are used, and the log below its cut is not read */
@@ -35,7 +36,8 @@ struct replay {
 };
 
 /* Finds the run by --from and --base: the newest published one all of whose records are older than --from, of
- * the same log, time zone and settings. ERR_USAGE, --from is no time; ERR_DATA with a hint, there is none. */
+ * the same log, time zone and settings. ERR_USAGE, --from is no time; ERR_DATA with a hint, there is none, or
+ * by its ids it would take back what the published run has. */
 MUST_USE int replay_find(struct replay *ret_replay, const struct config *config, PGconn *conn,
 	const struct pg_published *published, struct err *err);
 void replay_release(struct replay *replay);
@@ -45,9 +47,9 @@ void replay_release(struct replay *replay);
  * called before history_check_holes(). ERR_DATA: behind the published cut; by_ids: Kafka has another log
  * there. */
 MUST_USE int replay_mark(
-	const struct replay *replay, const struct config *config, struct history *history, struct err *err);
-/* The kept ids are wrong: everything is to be read after all. */
-void replay_without_ids(struct replay *replay, struct history *history);
+	struct replay *replay, const struct config *config, struct history *history, struct err *err);
+/* The kept ids are wrong, as *err says: everything is to be read after all. ERR_DATA: it is not there. */
+MUST_USE int replay_without_ids(struct replay *replay, struct history *history, struct err *err);
 
 /* Reads what lies behind the known ranges once, for the ids. Blocks; errors are those of reading. */
 MUST_USE int replay_collect(struct replay *replay, const struct config *config, struct history *history,

@@ -336,8 +336,8 @@ static int run_count(struct run *run, struct err *err)
 		return 0;
 	if (!run->replay || !run->replay->ids_wrong)
 		return -1;
-	log_warn("%s; reading the log from its beginning instead", err->msg);
-	replay_without_ids(run->replay, &run->history);
+	if (replay_without_ids(run->replay, &run->history, err))
+		return -1;
 	return run_result(run, err);
 }
 

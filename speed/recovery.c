@@ -235,31 +235,32 @@ static void recovery_drop(struct speed *speed, struct partition *p)
 	speed->keep->drop(speed, p);
 }
 
-/* A topic is replaced with all its partitions. */
-static void recovery_drop_mixed(struct speed *speed)
-{
-	if (!watch_differs(speed->watch, &speed->fatal))
-		return;
-	for (int i = 0; i < speed->n_partitions; i++)
-		if (speed->partitions[i] && speed->partitions[i]->state != PARTITION_AWAY)
-			recovery_drop(speed, speed->partitions[i]);
-}
-
 void recovery_watch(struct speed *speed)
 {
 	for (int i = 0; i < speed->n_partitions; i++) {
 		const struct partition *p = speed->partitions[i];
-		bool reads = p && (p->state == PARTITION_WARMING || p->state == PARTITION_FOLDING);
 
-		watch_tail(speed->watch, i, reads ? &p->tail : NULL);
+		if (!p || p->state == PARTITION_AWAY)
+			watch_tail(speed->watch, i, NULL);
+		else if (p->state != PARTITION_WAITING)
+			watch_tail(speed->watch, i, &p->tail);
 	}
-	recovery_drop_mixed(speed);
+	watch_differs(speed->watch, &speed->fatal);
 }
 
 void recovery_last_look(struct speed *speed)
 {
+	int64_t until_ms = clock_ms() + RECOVERY_LOOK_MS;
+	uint64_t look = 0;
+
 	if (speed->fatal.code != ERR_DATA || !speed->watch)
 		return;
-	watch_look_again(speed->watch, RECOVERY_LOOK_MS);
-	recovery_drop_mixed(speed);
+	while (!watch_differs(speed->watch, &speed->fatal) && !watch_is_over(speed->watch, &look) &&
+		clock_ms() < until_ms && !speed_stop)
+		clock_sleep_ms(20);
+	if (!watch_differs(speed->watch, &speed->fatal))
+		return;
+	for (int i = 0; i < speed->n_partitions; i++) /* a topic is replaced with all its partitions */
+		if (speed->partitions[i] && speed->partitions[i]->state != PARTITION_AWAY)
+			recovery_drop(speed, speed->partitions[i]);
 }

@@ -112,12 +112,11 @@ void consumer_close(struct speed *speed);
 void recovery_need(struct speed *speed, struct partition *partition, int64_t wait_ms);
 /* Tries for all that wait and are due. */
 void recovery_turn(struct speed *speed);
-/* Once a second: the program ends when the log is another one than that which was read (speed->fatal), and
- * what was flushed of it is removed. */
+/* Once a second: the program ends when the log is another one than that which was read (speed->fatal). */
 void recovery_watch(struct speed *speed);
-/* Before the program ends for speed->fatal. The path by which one partition comes back may have found another
- * log while the others read on in it: a look decides, and removes what was flushed of them. Blocks, some
- * seconds at most. */
+/* Before the program ends for speed->fatal: was another log read on? It may be one partition's way back that
+ * has found it, so what is known of the others is looked at once more. What was flushed is then removed.
+ * Blocks, some seconds at most; SIGTERM ends the look. */
 void recovery_last_look(struct speed *speed);
 /* `what` is of this log, and `fold` not of a newer program: else ERR_DATA. "": not known. */
 MUST_USE int recovery_check_origin(

@@ -22,7 +22,7 @@ struct watch {
 	pthread_mutex_t mutex; /* of what follows */
 	struct watched *partitions;
 	int n_partitions;
-	uint64_t n_begun, n_over; /* looks at all of them */
+	uint64_t n_begun, n_over; /* looks at all of them; over is one that Kafka has answered for all */
 };
 
 static bool watch_next(struct watch *watch, int partition, struct tail *ret_known, struct tail *ret_newest)
@@ -52,14 +52,15 @@ static int watch_look(
 	return kafka_check_tail_by(rk, watch->config->topic, partition, tail, WATCH_ASK_MS, err);
 }
 
-static void watch_partition(struct watch *watch, rd_kafka_t *rk, int partition, const struct tail *known,
+/* False: Kafka did not answer. */
+static bool watch_partition(struct watch *watch, rd_kafka_t *rk, int partition, const struct tail *known,
 	const struct tail *newest)
 {
 	struct err err = { 0 };
 	struct watched *watched;
 
 	if (watch_look(watch, rk, partition, known, &err) && err.code != ERR_DATA)
-		return;
+		return false;
 	pthread_mutex_lock(&watch->mutex);
 	watched = &watch->partitions[partition];
 	if (watched->known.offset == known->offset &&
@@ -70,12 +71,23 @@ static void watch_partition(struct watch *watch, rd_kafka_t *rk, int partition, 
 			watched->known = *newest;
 	}
 	pthread_mutex_unlock(&watch->mutex);
+	return true;
 }
 
-static void watch_count(struct watch *watch, uint64_t *n)
+static void watch_all(struct watch *watch, rd_kafka_t *rk)
 {
+	struct tail known, newest;
+	bool answered = true;
+
 	pthread_mutex_lock(&watch->mutex);
-	(*n)++;
+	watch->n_begun++;
+	pthread_mutex_unlock(&watch->mutex);
+	for (int i = 0; watch_next(watch, i, &known, &newest) && !ticker_rest(&watch->ticker, 0); i++)
+		if (known.offset >= 0)
+			answered &= watch_partition(watch, rk, i, &known, &newest);
+	pthread_mutex_lock(&watch->mutex);
+	if (answered)
+		watch->n_over = watch->n_begun;
 	pthread_mutex_unlock(&watch->mutex);
 }
 
@@ -85,17 +97,9 @@ static void *watch_run(void *arg)
 	rd_kafka_t *rk = NULL;
 	struct err err = { 0 };
 
-	while (!ticker_rest(&watch->ticker, WATCH_EVERY_MS)) {
-		struct tail known, newest;
-
-		if (!rk && kafka_open_reader(watch->config, &rk, &err))
-			continue;
-		watch_count(watch, &watch->n_begun);
-		for (int i = 0; watch_next(watch, i, &known, &newest) && !ticker_rest(&watch->ticker, 0); i++)
-			if (known.offset >= 0)
-				watch_partition(watch, rk, i, &known, &newest);
-		watch_count(watch, &watch->n_over);
-	}
+	while (!ticker_rest(&watch->ticker, WATCH_EVERY_MS))
+		if (rk || !kafka_open_reader(watch->config, &rk, &err))
+			watch_all(watch, rk);
 	kafka_close(&rk);
 	return NULL;
 }
@@ -156,29 +160,18 @@ bool watch_differs(struct watch *watch, struct err *err)
 	return differs;
 }
 
-/* For a look that begins from now on. */
-static bool watch_is_over(struct watch *watch, uint64_t *from)
+bool watch_is_over(struct watch *watch, uint64_t *look)
 {
 	bool known = false, over;
 
 	pthread_mutex_lock(&watch->mutex);
 	for (int i = 0; i < watch->n_partitions; i++)
 		known |= watch->partitions[i].known.offset >= 0;
-	if (!*from)
-		*from = watch->n_begun + 1;
-	over = !known || watch->n_over >= *from;
+	if (!*look)
+		*look = watch->n_begun + 1;
+	over = !known || watch->n_over >= *look;
 	pthread_mutex_unlock(&watch->mutex);
 	return over;
-}
-
-void watch_look_again(struct watch *watch, int64_t wait_ms)
-{
-	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
-	int64_t deadline_ms = clock_ms() + wait_ms;
-	uint64_t from = 0;
-
-	while (!watch_is_over(watch, &from) && clock_ms() < deadline_ms)
-		nanosleep(&pause, NULL);
 }
 
 bool watch_stop(struct watch *watch)

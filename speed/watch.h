@@ -20,14 +20,15 @@ struct watch;
 struct watch *watch_start(const struct config *config);
 
 /* The last record below the partition's position, of whoever reads it. Further back than before: it started
- * again there. NULL: it is not read. */
+ * again there. NULL: it is somebody else's. */
 void watch_tail(struct watch *watch, int partition, const struct tail *tail);
 
-/* Is it another log than the one that was read, in any partition? *err then says so (ERR_DATA). */
-MUST_USE bool watch_differs(struct watch *watch, struct err *err);
+/* Is it another log than the one that was read, in any partition? *err then says so (ERR_DATA), else it stays
+ * as it is. */
+bool watch_differs(struct watch *watch, struct err *err);
 
-/* Blocks until another look at what is known now is over, or wait_ms are; at once where nothing is known. */
-void watch_look_again(struct watch *watch, int64_t wait_ms);
+/* Is another look at what is known over, since *look was 0? True at once where nothing is known. */
+MUST_USE bool watch_is_over(struct watch *watch, uint64_t *look);
 
 /* Ends the thread and frees everything; false: as ticker_stop(). Accepts NULL. */
 bool watch_stop(struct watch *watch);

@@ -42,7 +42,7 @@ def wait_until(condition, seconds, what):
         if left < 0:
             raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
         time.sleep(0.02)
-        left -= min(time.monotonic() - asked, 1)
+        left -= min(time.monotonic() - asked, 10)
 
 
 def free_port():
@@ -340,7 +340,7 @@ class World:
 
     def get(self, path, method="GET", headers=None):
         """(status, headers, body) on a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request(method, path, headers=headers or {})
             response = connection.getresponse()

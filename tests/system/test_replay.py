@@ -4,6 +4,7 @@ import datetime
 import os
 import random
 import re
+import signal
 import time
 
 import psycopg2
@@ -335,6 +336,54 @@ def test_what_the_older_run_has_missed(world):
     assert missing(world, run) == (10, True, "") and rows(world, run) == rows(world, 1)
 
 
+def test_what_the_older_run_has_missed_and_the_published_one_has_not(world):
+    """It is not taken back unasked, whichever way the base was found."""
+    archive = ("--archive", world.path("archive"))
+    os.mkdir(archive[1])
+    world.produce([order(f"a{i}") for i in range(20)], partition=0)
+    assert world.batch("archive", *archive).returncode == 0
+    world.delete_below({0: 10})
+    world.run_batch(TRUNCATED)
+    world.run_batch("--accept-lost=0:0-10")
+    pause_for_a_second()
+    since = now()
+    world.produce([order("b")], partition=0)
+    world.run_batch(*archive)
+    assert missing(world, 3) == (0, False, "") and counts(world, 3)[0] == 21
+    for base in ("1", "2"):
+        done = world.batch("replay", "--from", since, "--base", base, *archive)
+        assert done.returncode == 65 and f"run {base} goes without offsets 0:0-10, and the published run 3 does not" in done.stdout, done.stdout
+    assert "run 2 goes without" in world.batch("replay", "--from", since, *archive).stdout
+    for base, setting, said in (("1", TRUNCATED, (10, True, "")), ("2", "--accept-lost=0:0-10", (10, False, "0:0-10"))):
+        assert was_read(replay(world, "--base", base, setting, *archive)) == (1, 10)
+        run = world.sql("SELECT max(run) FROM lambda.runs")[0][0]
+        assert missing(world, run) == said and counts(world, run)[0] == 11
+        world.run_batch(*archive)                                                   # has them again
+
+
+def test_neither_ids_nor_the_log(world):
+    """What the ids stood for is gone from the log by the time that they are damaged."""
+    world.produce([order(f"a{i}") for i in range(20)], partition=0)
+    world.run_batch()
+    world.produce([order("b")], partition=0)
+    world.delete_below({0: 10})
+    assert was_read(replay(world, "--base", "1")) == (1, 20)
+    world.sql("DELETE FROM lambda.id_blocks")
+    done = world.batch("replay", "--from", "2099-01-01T00:00", "--base", "1")
+    assert done.returncode == 65 and "the log cannot be read instead, for offsets 0:0-10 are gone" in done.stdout, done.stdout
+    assert "reading:" not in done.stdout.split("offsets 0:0-10")[1], done.stdout
+
+
+def test_a_stopped_run_waits_for_no_prune(world):
+    world.produce([order("a")])
+    held = Held(world, "SELECT pg_advisory_lock(1818324322, 3)")
+    run = world.start("lambda-batch", "run")
+    wait_until(lambda: "waiting for its end" in run.text(), 20, run.text)
+    run.popen.send_signal(signal.SIGTERM)
+    assert run.wait(20) == 75 and "stopped" in run.text(), run.text()
+    held.free()
+
+
 def test_the_log_below_is_not_read(world):
     """The ids that a run keeps are blocks, of which the next run shares those that are complete; by them, a replay is what a run is."""
     world.orders("generate", "--seed", "3", "--count", "300000", "--days", "9")     # more than one block a partition
@@ -416,7 +465,7 @@ def test_a_sweep_takes_nothing_that_a_run_finds(world):
     world.sql("UPDATE lambda.cuts SET ids = NULL")                                  # nothing names them
     held = Held(world, "SELECT pg_advisory_lock(1818324322, 3); DELETE FROM lambda.id_blocks")
     run = world.start("lambda-batch", "run")
-    wait_until(lambda: world.sql("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 3 AND NOT granted"), 20, run.text)
+    wait_until(lambda: "waiting for its end" in run.text(), 20, run.text)
     held.connection.commit()
     held.free()
     assert run.wait(20) == 0, run.text()
