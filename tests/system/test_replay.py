@@ -116,7 +116,7 @@ def test_a_replay_is_what_a_run_is(world, seed, settings):
     world.assert_exact()
     assert world.answer(DAY)["batch"]["replay_of"] == 1
     world.run_batch()
-    assert rows(world, 3) == rows(world, 4)
+    assert rows(world, 3) == rows(world, 4) and rows(world, 3)["customer_minutes"]
     assert counts(world, 3) == counts(world, 4) and cuts(world, 3) == cuts(world, 4)
     assert world.sql("SELECT count(*) FROM lambda.corrections WHERE run = 4") == [(0,)]          # the night confirms it
     causes = {cause for cause, in world.sql("SELECT cause FROM lambda.correction_causes WHERE run = 3")}
