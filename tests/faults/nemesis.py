@@ -349,7 +349,7 @@ def choose(seed, n, only):
         first = rng.random()
         places_of.update({name: (i + first) / len(of_theme) for i, name in enumerate(of_theme)})
     names = sorted(places_of, key=places_of.get)
-    picked = [names[(seed * n + i) % len(names)] for i in range(n)]
+    picked = [names[(seed * n + i) % len(names)] for i in range(n)] if names else []  # only scenarios
     random.Random(seed).shuffle(picked)
     return [kinds.KINDS[name] for name in picked]
 

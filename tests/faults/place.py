@@ -53,7 +53,9 @@ class Servers(harness.Stack):
     def __init__(self):
         self.proxies = proxy.Proxies()
         # the broker tells its clients where it is: for those that come through the proxy, the proxy
-        self.kafka_port, self.behind_port = fixed_port(), fixed_port()
+        self.kafka_port = self.behind_port = fixed_port()
+        while self.behind_port == self.kafka_port:
+            self.behind_port = fixed_port()
         os.environ["STACK_KAFKA_PROXIED"] = f"{self.behind_port}:{self.kafka_port}"
         super().__init__("faults")
         self.proxied = {"kafka": self.proxies.add(self.kafka_port, self.behind_port)}
